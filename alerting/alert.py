@@ -1,0 +1,171 @@
+"""What somebody is told: an alert gathers the findings about one entity in one episode."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from audit.event import parse_rfc3339, rfc3339
+from audit.finding import RISK, SEVERITIES, Finding, FindingKind, Severity, Version
+
+Status = Literal["open", "acknowledged", "resolved", "reopened"]
+
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class Alert(msgspec.Struct, frozen=True, gc=False):
+    """One thing to look at. `time` is in microseconds since the epoch; `risk` is 0 to 100.
+
+    `id` stays the same for the whole episode and `revision` grows with each finding in it: the highest
+    revision says everything the lower ones said. `findings` holds one representative a detection, gravest
+    first; `count` is the number of all findings.
+    """
+
+    id: str
+    time: int
+    severity: Severity
+    risk: int
+    principal: str
+    entity: str
+    title: str
+    summary: str
+    findings: tuple[Finding, ...]
+    event_ids: tuple[str, ...]
+    reasons: tuple[str, ...]
+    attack: tuple[str, ...]
+    version: Version
+    key: str
+    count: int = 1
+    revision: int = 1
+    status: Status = "open"
+    resolution: str | None = None
+
+
+def gravity(alert: Alert) -> tuple[int, int, str]:
+    """Sort key: gravest first, then oldest."""
+    return -SEVERITIES.index(alert.severity), alert.time, alert.id
+
+
+class FindingLine(msgspec.Struct, kw_only=True):
+    """A Finding as a JSON object. Only `id`, `time` and `title` are required when reading."""
+
+    id: Id
+    time: str
+    kind: FindingKind = "rule"
+    detection: str = ""
+    title: str
+    severity: Severity = "medium"
+    risk: float | None = None
+    principal: str | None = None
+    entity: str | None = None
+    event_ids: tuple[str, ...] | None = None
+    reasons: tuple[str, ...] | None = None
+    attack: tuple[str, ...] | None = None
+    version: Version | None = None
+    author: str = ""
+
+
+class AlertLine(msgspec.Struct, kw_only=True):
+    """An Alert as a JSON line. Only `id`, `time`, `severity` and `title` are required when reading."""
+
+    id: Id
+    time: str
+    severity: Severity
+    risk: float | None = None
+    principal: str | None = None
+    entity: str | None = None
+    title: str
+    summary: str | None = None
+    findings: tuple[FindingLine, ...] | None = None
+    event_ids: tuple[str, ...] | None = None
+    reasons: tuple[str, ...] | None = None
+    attack: tuple[str, ...] | None = None
+    version: Version | None = None
+    key: str | None = None
+    count: int | None = None
+    revision: int = 1
+    status: Status = "open"
+    resolution: str | None = None
+
+
+def to_line(alert: Alert) -> bytes:
+    """The alert as one JSON line (without the newline)."""
+    fields = {name: getattr(alert, name) for name in Alert.__struct_fields__}
+    fields["time"] = rfc3339(alert.time)
+    fields["findings"] = tuple(_finding_line(finding) for finding in alert.findings)
+    return msgspec.json.encode(AlertLine(**fields))
+
+
+def finding_line(finding: Finding) -> bytes:
+    """The finding as one JSON line (without the newline)."""
+    return msgspec.json.encode(_finding_line(finding))
+
+
+def from_line(line: bytes | str) -> Alert:
+    """The alert a JSON line of `to_line` stands for; fields that are missing get their usual value.
+
+    Raises:
+        ValueError: when the line is not JSON, lacks a required field or holds a wrong value; the message names it.
+    """
+    read = _LINES.decode(line)
+    principal, findings = read.principal or "", read.findings or ()
+    entity = read.entity or f"user:{principal}"
+    return Alert(
+        id=read.id,
+        time=_time(read.time),
+        severity=read.severity,
+        risk=_risk(read.risk, read.severity),
+        principal=principal,
+        entity=entity,
+        title=read.title,
+        summary=read.summary or "",
+        findings=tuple(_finding(finding, principal, entity) for finding in findings),
+        event_ids=read.event_ids or (),
+        reasons=read.reasons or (),
+        attack=read.attack or (),
+        version=read.version or Version(),
+        key=read.key or entity,
+        count=max(1, len(findings)) if read.count is None else read.count,
+        revision=read.revision,
+        status=read.status,
+        resolution=read.resolution,
+    )
+
+
+def _finding_line(finding: Finding) -> FindingLine:
+    fields = {name: getattr(finding, name) for name in Finding.__struct_fields__}
+    return FindingLine(**fields | {"time": rfc3339(finding.time)})
+
+
+def _finding(read: FindingLine, principal: str, entity: str) -> Finding:
+    return Finding(
+        id=read.id,
+        time=_time(read.time),
+        kind=read.kind,
+        detection=read.detection or read.id,
+        title=read.title,
+        severity=read.severity,
+        risk=_risk(read.risk, read.severity),
+        principal=principal if read.principal is None else read.principal,
+        entity=read.entity or entity,
+        event_ids=read.event_ids or (),
+        reasons=read.reasons or (),
+        attack=read.attack or (),
+        version=read.version or Version(),
+        author=read.author,
+    )
+
+
+def _risk(risk: float | None, severity: Severity) -> int:
+    return RISK[severity] if risk is None else round(min(max(risk, 0), 100))
+
+
+def _time(text: str) -> int:
+    try:
+        return parse_rfc3339(text)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"time {text[:40]!r} is not RFC 3339 (like 2026-01-31T12:00:00Z)") from error
+
+
+_LINES = msgspec.json.Decoder(AlertLine)

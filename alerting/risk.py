@@ -1,0 +1,230 @@
+"""From findings to alerts: risk adds up per entity and episode, whatever order the findings come in.
+
+An episode is four hours of event time. Everything kept of it is a minimum, a maximum, a union or a count, so the
+state after a set of findings does not depend on their order. Sets are bounded by keeping their smallest members,
+which does not depend on order either.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+import msgspec
+
+from alerting.alert import Alert
+from audit.event import MICROSECONDS, rfc3339
+from audit.finding import SEVERITIES, Finding, Severity, at_least, stable_id
+
+EPISODE = 4 * 3600 * MICROSECONDS
+THRESHOLD = 60
+GRAVE = 80
+"""An episode of this risk is at least of high severity."""
+EPISODES = 12
+"""Episodes kept per entity: a finding up to 40 hours late finds its episode and the one before."""
+EVENTS = 1000
+"""Event ids kept per episode."""
+SEEN = 500
+"""Finding ids kept per episode, to count a finding that is delivered twice only once."""
+_REASONS = 30
+_FINDING_EVENTS, _FINDING_REASONS = 100, 20
+
+
+class Tally(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What one detection said in an episode; `first` is its earliest finding and stands for the others."""
+
+    detection: str
+    count: int
+    risk: int
+    severity: Severity
+    first: Finding
+
+
+class Episode(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Four hours of one entity; `index` is event time // EPISODE, times are in microseconds.
+
+    `seen` and `event_ids` are the smallest ids in order; `overflow` says that there were more events than are kept.
+    A finding delivered twice is recognised while its id is in `seen`: always up to SEEN findings, beyond that
+    a repeat may be counted again (only `count` and `revision` show it).
+    """
+
+    index: int
+    count: int = 0
+    first: int = 0
+    last: int = 0
+    tallies: tuple[Tally, ...] = ()
+    seen: tuple[str, ...] = ()
+    event_ids: tuple[str, ...] = ()
+    overflow: bool = False
+    attack: tuple[str, ...] = ()
+
+
+class RiskState(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The newest episodes of one entity, oldest first; `late` counts the findings too old for them."""
+
+    entity: str
+    episodes: tuple[Episode, ...] = ()
+    late: int = 0
+
+
+def fold(state: RiskState | None, finding: Finding) -> tuple[RiskState, tuple[Alert, ...]]:
+    """The state with the finding in it, and the alerts it raises or changes (none, one or two).
+
+    Two, because risk carries over a border: a late finding also changes the alert of the episode after its own.
+    """
+    state, touched = absorb(state, finding)
+    alerts = (alert_of(state, index) for index in touched)
+    return state, tuple(alert for alert in alerts if alert is not None)
+
+
+def absorb(state: RiskState | None, finding: Finding) -> tuple[RiskState, tuple[int, ...]]:
+    """The state with the finding in it, and the episodes whose alert may have changed.
+
+    For a batch: absorb all, then call `alert_of` once for each episode touched.
+    """
+    state = state or RiskState(finding.entity)
+    index = finding.time // EPISODE
+    newest = max(index, state.episodes[-1].index if state.episodes else index)
+    if index <= newest - EPISODES:
+        return msgspec.structs.replace(state, late=state.late + 1), ()
+    before = {episode.index: episode for episode in state.episodes}
+    episode = before.get(index) or Episode(index)
+    after = _with(episode, finding)
+    if after is episode:
+        return state, ()
+    kept = before | {index: after}
+    gone = [kept.pop(old) for old in before if old <= newest - EPISODES]
+    late = state.late + sum(old.count for old in gone)
+    episodes = tuple(kept[number] for number in sorted(kept))
+    return RiskState(state.entity, episodes, late), (index, index + 1) if index + 1 in kept else (index,)
+
+
+def alert_of(state: RiskState, index: int) -> Alert | None:
+    """The alert of one episode, or None while it does not deserve one.
+
+    A user's episode alerts with a finding of high severity or a risk of THRESHOLD; other entities (an address,
+    a session, a resource) get findings from correlations only and alert at once.
+    """
+    by_index = {episode.index: episode for episode in state.episodes}
+    episode, previous = by_index.get(index), by_index.get(index - 1)
+    if episode is None:
+        return None
+    risk = min(100, _own_risk(episode) + (_carry(previous) if previous else 0))
+    severity = _severity(episode, risk)
+    if state.entity.startswith("user:") and risk < THRESHOLD and not at_least(severity, "high"):
+        return None
+    tallies = sorted(episode.tallies, key=_gravest)
+    findings = tuple(tally.first for tally in tallies)
+    return Alert(
+        id=stable_id(state.entity, index),
+        time=findings[0].time,
+        severity=severity,
+        risk=risk,
+        principal=findings[0].principal,
+        entity=state.entity,
+        title=findings[0].title,
+        summary=_summary(state.entity, episode, findings),
+        findings=findings,
+        event_ids=episode.event_ids,
+        reasons=_reasons(episode),
+        attack=episode.attack,
+        version=findings[0].version,
+        key=state.entity,
+        count=episode.count,
+        revision=episode.count + (previous.count if previous else 0),
+    )
+
+
+def _with(episode: Episode, finding: Finding) -> Episode:
+    """The episode with the finding in it; the same object when the finding was in it already."""
+    seen, beyond = _smallest(episode.seen, finding.id, SEEN)
+    if seen is episode.seen and not beyond:
+        return episode
+    event_ids, overflow = episode.event_ids, episode.overflow
+    for event_id in finding.event_ids:
+        event_ids, dropped = _smallest(event_ids, event_id, EVENTS)
+        overflow = overflow or dropped
+    return Episode(
+        index=episode.index,
+        count=episode.count + 1,
+        first=min(episode.first, finding.time) if episode.count else finding.time,
+        last=max(episode.last, finding.time),
+        tallies=_tallied(episode.tallies, finding),
+        seen=seen,
+        event_ids=event_ids,
+        overflow=overflow,
+        attack=tuple(sorted({*episode.attack, *finding.attack})),
+    )
+
+
+def _tallied(tallies: tuple[Tally, ...], finding: Finding) -> tuple[Tally, ...]:
+    at = bisect_left(tallies, finding.detection, key=lambda tally: tally.detection)
+    found = at < len(tallies) and tallies[at].detection == finding.detection
+    first = _trimmed(finding)
+    old = tallies[at] if found else Tally(finding.detection, 0, 0, "low", first)
+    new = Tally(
+        detection=finding.detection,
+        count=old.count + 1,
+        risk=max(old.risk, finding.risk),
+        severity=max(old.severity, finding.severity, key=SEVERITIES.index),
+        first=min(old.first, first, key=lambda one: (one.time, one.id)),
+    )
+    return (*tallies[:at], new, *tallies[at + found :])
+
+
+def _trimmed(finding: Finding) -> Finding:
+    """Bounded: a correlation's finding may name thousands of events (the episode keeps their ids)."""
+    if len(finding.event_ids) <= _FINDING_EVENTS and len(finding.reasons) <= _FINDING_REASONS:
+        return finding
+    return msgspec.structs.replace(
+        finding, event_ids=finding.event_ids[:_FINDING_EVENTS], reasons=finding.reasons[:_FINDING_REASONS]
+    )
+
+
+def _smallest(ids: tuple[str, ...], new: str, limit: int) -> tuple[tuple[str, ...], bool]:
+    """The `limit` smallest of the ids and a new one, and whether one had to go."""
+    at = bisect_left(ids, new)
+    if at < len(ids) and ids[at] == new:
+        return ids, False
+    if at == limit:
+        return ids, True
+    return (*ids[:at], new, *ids[at:])[:limit], len(ids) == limit
+
+
+def _own_risk(episode: Episode) -> int:
+    """Each detection counts once, with the highest risk it gave: a loop of one deed is not ten deeds."""
+    return min(100, sum(tally.risk for tally in episode.tallies))
+
+
+def _carry(previous: Episode) -> int:
+    """Half the risk of the episode before, capped below half the threshold.
+
+    So an attack over the border is not missed, one medium finding after an alert stays quiet, and the carry only ever
+    grows: were it to fall to nothing when the previous episode alerts, alerts would depend on the order of findings.
+    """
+    return min(_own_risk(previous), THRESHOLD - 1) // 2
+
+
+def _severity(episode: Episode, risk: int) -> Severity:
+    gravest = max((tally.severity for tally in episode.tallies), key=SEVERITIES.index)
+    return "high" if risk >= GRAVE and not at_least(gravest, "high") else gravest
+
+
+def _gravest(tally: Tally) -> tuple[int, int, int, str]:
+    return -SEVERITIES.index(tally.severity), -tally.risk, tally.first.time, tally.detection
+
+
+def _reasons(episode: Episode) -> tuple[str, ...]:
+    """Every representative's reasons once, the riskiest first, then the oldest."""
+    ordered = sorted(episode.tallies, key=lambda tally: (-tally.risk, tally.first.time, tally.detection))
+    merged = dict.fromkeys(reason for tally in ordered for reason in tally.first.reasons)
+    return tuple(merged)[:_REASONS]
+
+
+def _summary(entity: str, episode: Episode, findings: tuple[Finding, ...]) -> str:
+    kind, _, name = entity.partition(":")
+    who = findings[0].principal or name if kind == "user" else f"{kind} {name}"
+    others = len(findings) - 1
+    more = f" and {others} other detection{'s' * (others > 1)}" if others else ""
+    times = "once" if episode.count == 1 else f"{episode.count} times"
+    events = f", over {EVENTS} events" if episode.overflow else ""
+    return f"{who}: {findings[0].title}{more}, {times} since {rfc3339(episode.first)}{events}."

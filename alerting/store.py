@@ -1,0 +1,353 @@
+"""The outbox: what has to be told, what was told, and the cases. In memory and in Redis, with one contract."""
+
+# ruff: noqa: D102 - the Protocol documents the methods
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any, Protocol, cast
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ReadOnlyError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from alerting.alert import Alert, from_line, gravity, to_line
+from alerting.case import Case
+from alerting.notifier import Receipt
+from audit.finding import SEVERITIES
+
+DELIVERED_KEPT = 30 * 86_400
+"""Seconds Redis keeps an alert after its newest revision was delivered; what is not delivered never expires."""
+
+
+class StoreUnavailable(Exception):
+    """The store cannot be reached now; nothing is known about the last call, and repeating it is safe."""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """An alert in the outbox. `receipt` is of the last delivery; `not_before` (microseconds) ends a wait, 0 = none."""
+
+    alert: Alert
+    receipt: Receipt | None = None
+    failures: int = 0
+    not_before: int = 0
+    error: str = ""
+
+
+Entries = list[Entry]
+
+
+class AlertStore(Protocol):
+    """Keeps the highest revision of each alert until it is delivered. Every method may be repeated without harm."""
+
+    async def put(self, alert: Alert) -> bool:
+        """Takes an alert in; False when this revision or a higher one is there already. Ends a wait if it is graver."""
+        ...
+
+    async def due(self, limit: int, now: int) -> Entries:
+        """What is not delivered: first the ready, gravest then oldest first; then those waiting beyond `now`."""
+        ...
+
+    async def receipt(self, alert_id: str, receipt: Receipt) -> None:
+        """Notes a delivery; the alert leaves the outbox unless a higher revision came in meanwhile."""
+        ...
+
+    async def failed(self, alert_id: str, revision: int, error: str, retry_at: int) -> None:
+        """Notes a failure to deliver this revision and puts the alert off until `retry_at` (microseconds)."""
+        ...
+
+    async def postpone(self, alert_id: str, until: int) -> None:
+        """Puts an alert off until `until` (microseconds); nothing failed."""
+        ...
+
+    async def wake(self) -> None:
+        """Ends every wait: for a dispatcher that starts, perhaps after somebody mended something."""
+        ...
+
+    async def get(self, alert_id: str) -> Entry | None:
+        """One alert, delivered or not."""
+        ...
+
+    async def case(self, alert_id: str) -> Case | None:
+        """Where an alert stands; None when there is no such alert."""
+        ...
+
+    async def save_case(self, case: Case) -> bool:
+        """Writes a case if the stored one is exactly one version older; False tells the caller to read again."""
+        ...
+
+    async def list(self, limit: int) -> Entries:
+        """The newest alerts by their time, newest first."""
+        ...
+
+
+class MemoryAlertStore:
+    """The outbox of tests, demos and replay; it keeps the last `delivered_kept` delivered alerts."""
+
+    def __init__(self, delivered_kept: int = 10_000) -> None:
+        self._entries: dict[str, Entry] = {}
+        self._cases: dict[str, Case] = {}
+        self._delivered: dict[str, None] = {}
+        self._delivered_kept = delivered_kept
+
+    async def put(self, alert: Alert) -> bool:
+        old = self._entries.get(alert.id)
+        if old is None:
+            self._entries[alert.id] = Entry(alert)
+            return True
+        if old.alert.revision >= alert.revision:
+            return False
+        graver = SEVERITIES.index(alert.severity) > SEVERITIES.index(old.alert.severity)
+        not_before = 0 if graver else old.not_before
+        self._entries[alert.id] = msgspec.structs.replace(old, alert=alert, not_before=not_before)
+        self._delivered.pop(alert.id, None)
+        return True
+
+    async def due(self, limit: int, now: int) -> Entries:
+        open_ = [self._woken(entry) if entry.not_before <= now else entry for entry in self._undelivered()]
+        return sorted(open_, key=lambda entry: (entry.not_before, gravity(entry.alert)))[:limit]
+
+    async def receipt(self, alert_id: str, receipt: Receipt) -> None:
+        entry = self._entries.get(alert_id)
+        if entry is None:
+            return
+        if entry.receipt and entry.receipt.revision > receipt.revision:
+            receipt = entry.receipt
+        self._entries[alert_id] = Entry(entry.alert, receipt)
+        if receipt.revision >= entry.alert.revision:
+            self._delivered[alert_id] = None
+            self._forget()
+
+    async def failed(self, alert_id: str, revision: int, error: str, retry_at: int) -> None:
+        entry = self._entries.get(alert_id)
+        if entry and not (entry.receipt and entry.receipt.revision >= revision):
+            failures = entry.failures + 1
+            self._entries[alert_id] = Entry(entry.alert, entry.receipt, failures, retry_at, error)
+
+    async def postpone(self, alert_id: str, until: int) -> None:
+        entry = self._entries.get(alert_id)
+        if entry and alert_id not in self._delivered:
+            self._entries[alert_id] = msgspec.structs.replace(entry, not_before=until)
+
+    async def wake(self) -> None:
+        for entry in self._undelivered():
+            self._entries[entry.alert.id] = self._woken(entry)
+
+    async def get(self, alert_id: str) -> Entry | None:
+        return self._entries.get(alert_id)
+
+    async def case(self, alert_id: str) -> Case | None:
+        return self._cases.get(alert_id, Case(alert_id)) if alert_id in self._entries else None
+
+    async def save_case(self, case: Case) -> bool:
+        stored = await self.case(case.alert_id)
+        if stored is None or stored.version != case.version - 1:
+            return False
+        self._cases[case.alert_id] = case
+        return True
+
+    async def list(self, limit: int) -> Entries:
+        return sorted(self._entries.values(), key=lambda entry: (-entry.alert.time, entry.alert.id))[:limit]
+
+    def _undelivered(self) -> Entries:
+        return [entry for alert_id, entry in self._entries.items() if alert_id not in self._delivered]
+
+    def _woken(self, entry: Entry) -> Entry:
+        return msgspec.structs.replace(entry, not_before=0)
+
+    def _forget(self) -> None:
+        while len(self._delivered) > self._delivered_kept:
+            oldest = next(iter(self._delivered))
+            del self._delivered[oldest], self._entries[oldest]
+            self._cases.pop(oldest, None)
+
+
+_LATEST = 10**14 - 1
+"""The last millisecond an order knows (year 5138): gravity and time share the 53 bits of a sorted set's score."""
+_FIELDS = "'alert', 'receipt', 'failures', 'not_before', 'error'"
+
+# KEYS in every script: the alert's hash (or the root), ready, waiting, index. `ready` is ordered by gravity, `waiting`
+# by the end of the wait, `index` by the alert's time. Each script is one atomic step.
+_PUT = """
+local old = redis.call('HMGET', KEYS[1], 'revision', 'rank')
+if old[1] and tonumber(old[1]) >= tonumber(ARGV[2]) then return 0 end
+redis.call('HSET', KEYS[1], 'alert', ARGV[6], 'revision', ARGV[2], 'rank', ARGV[3], 'order', ARGV[4])
+redis.call('PERSIST', KEYS[1])
+redis.call('ZADD', KEYS[4], ARGV[5], ARGV[1])
+local graver = old[2] and tonumber(ARGV[3]) > tonumber(old[2])
+if graver or not redis.call('ZSCORE', KEYS[3], ARGV[1]) then
+  redis.call('ZREM', KEYS[3], ARGV[1])
+  redis.call('HDEL', KEYS[1], 'not_before')
+  redis.call('ZADD', KEYS[2], ARGV[4], ARGV[1])
+end
+for _, id in ipairs(redis.call('ZRANDMEMBER', KEYS[4], 3)) do  -- forget what has expired, a little at a time
+  if redis.call('EXISTS', ARGV[7] .. id) == 0 then redis.call('ZREM', KEYS[4], id) end
+end
+return 1
+"""
+
+_WAKE = """
+while true do
+  local ids = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', ARGV[1], 'LIMIT', 0, 500)
+  if #ids == 0 then break end
+  redis.call('ZREM', KEYS[3], unpack(ids))
+  for _, id in ipairs(ids) do
+    local order = redis.call('HGET', KEYS[1] .. id, 'order')
+    redis.call('HDEL', KEYS[1] .. id, 'not_before')
+    if order then redis.call('ZADD', KEYS[2], order, id) end
+  end
+end
+"""
+
+_DUE = f"""
+{_WAKE}
+local limit = tonumber(ARGV[2])
+local ids = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '+inf', 'LIMIT', 0, limit)
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', '+inf', 'LIMIT', 0, limit - #ids)) do
+  ids[#ids + 1] = id
+end
+local found = {{}}
+for _, id in ipairs(ids) do found[#found + 1] = redis.call('HMGET', KEYS[1] .. id, {_FIELDS}) end
+return found
+"""
+
+_RECEIPT = """
+local have = redis.call('HMGET', KEYS[1], 'revision', 'sent', 'order')
+if not have[1] then return 0 end
+local sent = tonumber(have[2] or -1)
+if tonumber(ARGV[2]) >= sent then
+  sent = tonumber(ARGV[2])
+  redis.call('HSET', KEYS[1], 'sent', ARGV[2], 'receipt', ARGV[3])
+end
+redis.call('HDEL', KEYS[1], 'failures', 'not_before', 'error')
+redis.call('ZREM', KEYS[3], ARGV[1])
+if sent >= tonumber(have[1]) then
+  redis.call('ZREM', KEYS[2], ARGV[1])
+  redis.call('EXPIRE', KEYS[1], ARGV[4])
+else
+  redis.call('ZADD', KEYS[2], have[3], ARGV[1])
+end
+return 1
+"""
+
+_PUT_OFF = """
+local have = redis.call('HMGET', KEYS[1], 'revision', 'sent')
+local sent = tonumber(have[2] or -1)
+if not have[1] or sent >= tonumber(have[1]) or sent >= tonumber(ARGV[2]) then return 0 end
+redis.call('HSET', KEYS[1], 'not_before', ARGV[3])
+if ARGV[4] ~= '' then
+  redis.call('HSET', KEYS[1], 'error', ARGV[4])
+  redis.call('HINCRBY', KEYS[1], 'failures', 1)
+end
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1])
+return 1
+"""
+
+_SAVE_CASE = """
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+if tonumber(redis.call('HGET', KEYS[1], 'case_version') or 0) ~= tonumber(ARGV[1]) - 1 then return 0 end
+redis.call('HSET', KEYS[1], 'case', ARGV[2], 'case_version', ARGV[1])
+return 1
+"""
+
+_LIST = f"""
+local found = {{}}
+for _, id in ipairs(redis.call('ZREVRANGEBYSCORE', KEYS[4], '+inf', '-inf', 'LIMIT', 0, ARGV[1])) do
+  found[#found + 1] = redis.call('HMGET', KEYS[1] .. id, {_FIELDS})
+end
+return found
+"""
+
+
+class RedisAlertStore:
+    """The outbox that survives: one hash an alert and three sorted sets, all under one hash tag `{prefix}`.
+
+    The client must return bytes (decode_responses off). Scripts are atomic and safe to repeat, so a lost answer
+    loses nothing. The index may name a few alerts more than there are: what expired is forgotten little by little.
+
+    Raises, in every method:
+        StoreUnavailable: when Redis cannot be reached or is not ready.
+    """
+
+    def __init__(self, client: Redis, prefix: str = "auditwatch:alerts") -> None:
+        if client.connection_pool.connection_kwargs.get("decode_responses"):
+            raise ValueError("RedisAlertStore needs a client with decode_responses=False")
+        self._client = client
+        self._root = f"{{{prefix}}}:alert:"
+        self._sets = [f"{{{prefix}}}:{name}" for name in ("ready", "waiting", "index")]
+
+    @classmethod
+    def connect(cls, url: str, prefix: str = "auditwatch:alerts") -> RedisAlertStore:
+        """A store on redis://, rediss:// or unix:// `url`; close it when done."""
+        return cls(Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5), prefix)
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._client.aclose()
+
+    async def put(self, alert: Alert) -> bool:
+        rank = SEVERITIES.index(alert.severity)
+        time = min(max(alert.time // 1000, 0), _LATEST)
+        order = (len(SEVERITIES) - 1 - rank) * (_LATEST + 1) + time
+        blob = to_line(alert)
+        return bool(await self._run(_PUT, alert.id, alert.id, alert.revision, rank, order, time, blob, self._root))
+
+    async def due(self, limit: int, now: int) -> Entries:
+        return self._entries(await self._run(_DUE, "", now, limit))
+
+    async def receipt(self, alert_id: str, receipt: Receipt) -> None:
+        blob = msgspec.msgpack.encode(receipt)
+        await self._run(_RECEIPT, alert_id, alert_id, receipt.revision, blob, DELIVERED_KEPT)
+
+    async def failed(self, alert_id: str, revision: int, error: str, retry_at: int) -> None:
+        await self._run(_PUT_OFF, alert_id, alert_id, revision, retry_at, error or "unknown")
+
+    async def postpone(self, alert_id: str, until: int) -> None:
+        await self._run(_PUT_OFF, alert_id, alert_id, 2**53, until, "")
+
+    async def wake(self) -> None:
+        await self._run(_WAKE, "", "+inf")
+
+    async def get(self, alert_id: str) -> Entry | None:
+        fields = list(Entry.__struct_fields__)
+        found = self._entries([await self._ask(self._client.hmget(self._root + alert_id, fields))])
+        return found[0] if found else None
+
+    async def case(self, alert_id: str) -> Case | None:
+        known, case = await self._ask(self._client.hmget(self._root + alert_id, ["revision", "case"]))
+        if known is None:
+            return None
+        return msgspec.msgpack.decode(case, type=Case) if case else Case(alert_id)
+
+    async def save_case(self, case: Case) -> bool:
+        blob = msgspec.msgpack.encode(case)
+        return bool(await self._run(_SAVE_CASE, case.alert_id, case.version, blob))
+
+    async def list(self, limit: int) -> Entries:
+        return self._entries(await self._run(_LIST, "", limit))
+
+    def _entries(self, rows: Any) -> Entries:
+        return [_entry(*row) for row in rows if row[0] is not None]
+
+    async def _run(self, script: str, alert_id: str, *values: str | int | bytes) -> Any:
+        return await self._ask(self._client.eval(script, 4, self._root + alert_id, *self._sets, *values))
+
+    async def _ask(self, call: Any) -> Any:
+        try:
+            return await cast(Awaitable[Any], call)
+        except (RedisConnectionError, RedisTimeoutError, ReadOnlyError) as error:
+            raise StoreUnavailable(f"Redis cannot keep alerts now ({error}); check AUDITWATCH_REDIS") from error
+
+
+def _entry(alert: bytes, receipt: bytes | None, *rest: bytes | None) -> Entry:
+    failures, not_before, error = rest
+    return Entry(
+        alert=from_line(alert),
+        receipt=msgspec.msgpack.decode(receipt, type=Receipt) if receipt else None,
+        failures=int(failures or 0),
+        not_before=int(not_before or 0),
+        error=(error or b"").decode(errors="replace"),
+    )

@@ -1,0 +1,43 @@
+"""An event that its principal's model finds strange, as a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from audit.event import AuditEvent
+from audit.finding import RISK, Finding, stable_id
+from detectors.baseline import Baseline
+from detectors.explain import clip, explain
+from detectors.features import observe
+from detectors.model import HIGH_ABOVE, Model
+
+DETECTION = "anomaly.forest"
+
+
+def anomaly_finding(
+    model: Model, baseline: Baseline, event: AuditEvent, row: Sequence[float], strangeness: float
+) -> Finding:
+    """The finding for a strange event; `baseline` as it was when `row` was computed. The caller sets `version`.
+
+    Its id follows from the event alone, so that another model's word on the same event is the same finding.
+    """
+    severity = model.severity(strangeness, baseline)
+    return Finding(
+        id=stable_id("anomaly", event.source, event.id),
+        time=event.time,
+        kind="anomaly",
+        detection=DETECTION,
+        title=f"Unusual for {clip(event.actor.name)}: {clip(event.action)}",
+        severity=severity,
+        risk=RISK["low"] if severity == "low" else risk(strangeness - model.threshold),
+        principal=event.actor.id,
+        entity=f"user:{event.actor.id}",
+        event_ids=(event.id,),
+        reasons=explain(model, baseline, observe(event), event, row),
+    )
+
+
+def risk(beyond: float) -> int:
+    """0 to 100 of strangeness beyond the threshold: that of medium at it, that of high where high begins, and on."""
+    step = (RISK["high"] - RISK["medium"]) / HIGH_ABOVE
+    return max(0, min(100, int(RISK["medium"] + step * beyond)))

@@ -1,0 +1,158 @@
+"""What is usual for one principal: a fixed-size memory of what they did, decayed in event time.
+
+Law 2: every number lives in memory in the type it is stored in, so packing and unpacking between any two events changes
+no later result. Layout: a table of `ENTRIES` tokens in one region a kind (a flood of one kind pushes out none of
+another), 48 hour bins, and the scalars named below.
+
+Forward decay (Cormode et al., "Forward Decay: A Practical Time Decay Model for Streaming Systems", ICDE 2009): what
+happened at time t weighs 2 ** ((t - landmark) / HALF_LIFE) and is never touched again; dividing by the weight of now
+gives the decayed count. The landmark moves by whole half-lives, so that rebasing multiplies by powers of two: exact.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+import zlib
+from array import array
+from math import isfinite, ldexp
+
+HALF_LIFE = 14 * 86_400
+"""Seconds of event time after which an observation counts half."""
+REBASE_AFTER = 64
+"""Half-lives past the landmark; float32 counts reach to 128."""
+
+ACTION, RESOURCE, COUNTRY, ASN, AGENT, NETWORK = range(6)
+CAPACITY = (36, 32, 6, 8, 8, 10)
+REGIONS = tuple((sum(CAPACITY[:kind]), sum(CAPACITY[: kind + 1])) for kind in range(len(CAPACITY)))
+ENTRIES = sum(CAPACITY)
+HOURS = 48
+
+# Scalars. Decayed totals: weight of all tokens seen of a kind, weight of those seen for the first time, hours with
+# activity, events that failed. Short counters fall by e in 15 minutes, an hour or a day. The last eight hold the usual
+# height of the short counters: their peak since the last look, then mean and variance of its logarithm.
+LANDMARK, NEWEST, EVENTS = range(3)
+TOTAL = 3
+NOVEL = TOTAL + len(CAPACITY)
+(
+    ACTIVE_HOURS, FAILED, RECENT, SPREAD, FAILURES, DENIALS, NEW_HOUR, NEW_DAY,
+    RATE_PEAK, SPREAD_PEAK, FOLDED_AT, FOLDS, RATE_MEAN, RATE_VAR, SPREAD_MEAN, SPREAD_VAR,
+) = range(NOVEL + len(CAPACITY), NOVEL + len(CAPACITY) + 16)  # fmt: skip
+SCALARS = SPREAD_VAR + 1
+DECAYED = (*range(TOTAL, NOVEL + len(CAPACITY)), ACTIVE_HOURS, FAILED)
+
+_HEADER = struct.Struct("<4sI")
+_MAGIC = b"BL\x01\n"
+_LENGTHS = (ENTRIES * 8, ENTRIES * 4, ENTRIES * 4, HOURS * 4, SCALARS * 8)
+_CUTS = tuple(_HEADER.size + sum(_LENGTHS[:part]) for part in range(len(_LENGTHS) + 1))
+SIZE = _CUTS[-1]
+"""Bytes of a packed baseline."""
+
+_HIGHEST_EXPONENT = 1000.0  # of a float64, with room for sums
+_NO_KEYS = array("Q", [0]) * ENTRIES
+_NO_COUNTS = array("f", [0.0]) * ENTRIES
+_NO_TIMES = array("I", [0]) * ENTRIES
+_NO_HOURS = array("f", [0.0]) * HOURS
+_NO_SCALARS = array("d", [0.0]) * SCALARS
+
+if sys.byteorder != "little":
+    raise ImportError("baselines are stored little-endian: run auditwatch on a little-endian machine")
+
+
+class Baseline:
+    """One principal's usual; `features.learn` fills it and `features.features` reads it.
+
+    `slots` finds a token's place in `keys`, `counts` and `seen` (seconds since the epoch); it follows from `keys`.
+    """
+
+    __slots__ = ("counts", "hours", "keys", "scalars", "seen", "slots")
+
+    __hash__ = None  # type: ignore[assignment]  # mutable
+
+    def __init__(self) -> None:
+        self.keys, self.counts, self.seen = _NO_KEYS[:], _NO_COUNTS[:], _NO_TIMES[:]
+        self.hours, self.scalars = _NO_HOURS[:], _NO_SCALARS[:]
+        self.slots: dict[int, int] = {}
+
+    @property
+    def events(self) -> int:
+        """Number of events learnt."""
+        return int(self.scalars[EVENTS])
+
+    def weight(self, time: float) -> float:
+        """What an event at `time` (seconds) weighs in the decayed counts: 0.0 in the remote past, never infinite."""
+        return float(2.0 ** min((time - self.scalars[LANDMARK]) / HALF_LIFE, _HIGHEST_EXPONENT))
+
+    def count(self, kind_token: int, time: float) -> float:
+        """Decayed number of times a token was seen, as of `time`; 0.0 when it is not in the table."""
+        slot = self.slots.get(kind_token)
+        return 0.0 if slot is None else self.counts[slot] / self.weight(time)
+
+    def record(self, kind: int, token: int, weight: float, time: int) -> bool:
+        """Count a token of a kind; True when it was not in the table.
+
+        A full region gives up its lowest decayed count, the first of them where several are equal.
+        """
+        slot = self.slots.get(token)
+        if slot is not None:
+            self.counts[slot] += weight
+            if time > self.seen[slot]:
+                self.seen[slot] = time
+            return False
+        start, end = REGIONS[kind]
+        region = self.counts[start:end]
+        slot = start + region.index(min(region))
+        self.slots.pop(self.keys[slot], None)
+        self.slots[token] = slot
+        self.keys[slot], self.counts[slot], self.seen[slot] = token, weight, time
+        return True
+
+    def rebase(self, time: float) -> None:
+        """Move the landmark to at most one half-life before `time`. Exact, but for counts too small to matter."""
+        steps = int((time - self.scalars[LANDMARK]) // HALF_LIFE)
+        self.scalars[LANDMARK] += steps * HALF_LIFE
+        self.counts = array("f", [ldexp(count, -steps) for count in self.counts])
+        self.hours = array("f", [ldexp(count, -steps) for count in self.hours])
+        for index in DECAYED:
+            self.scalars[index] = ldexp(self.scalars[index], -steps)
+
+    def copy(self) -> Baseline:
+        """An independent equal baseline."""
+        twin = Baseline.__new__(Baseline)
+        twin.keys, twin.counts, twin.seen = self.keys[:], self.counts[:], self.seen[:]
+        twin.hours, twin.scalars, twin.slots = self.hours[:], self.scalars[:], self.slots.copy()
+        return twin
+
+    def pack(self) -> bytes:
+        """`SIZE` bytes: magic with version, CRC-32 of the rest, then the arrays, little-endian."""
+        body = b"".join((self.keys, self.counts, self.seen, self.hours, self.scalars))
+        return _HEADER.pack(_MAGIC, zlib.crc32(body)) + body
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Baseline:
+        """The baseline that `pack` wrote.
+
+        Raises:
+            ValueError: when the bytes are of another version, cut, too long, or damaged.
+        """
+        if len(data) != SIZE:
+            raise ValueError(f"baseline of {len(data)} bytes, expected {SIZE}: forget it or learn it again")
+        magic, checksum = _HEADER.unpack_from(data)
+        if magic != _MAGIC:
+            raise ValueError(f"baseline begins with {magic!r}, expected {_MAGIC!r}: written by another version")
+        if zlib.crc32(memoryview(data)[_HEADER.size :]) != checksum:
+            raise ValueError("baseline is damaged (checksum differs): forget it or learn it again")
+        twin = cls.__new__(cls)
+        a, b, c, d, e, f = _CUTS
+        twin.keys, twin.counts, twin.seen = array("Q", data[a:b]), array("f", data[b:c]), array("I", data[c:d])
+        twin.hours, twin.scalars = array("f", data[d:e]), array("d", data[e:f])
+        if not isfinite(sum(twin.scalars)):
+            raise ValueError("baseline holds numbers that are not finite: forget it or learn it again")
+        twin.slots = dict(zip(twin.keys, range(ENTRIES), strict=True))
+        twin.slots.pop(0, None)
+        return twin
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Baseline):
+            return NotImplemented
+        return self.pack() == other.pack()

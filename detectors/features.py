@@ -1,0 +1,261 @@
+"""How far one event is from what its principal usually does: the row a model scores, and how the usual is learnt.
+
+Read `FEATURES` for what each column means. Everything is relative to the principal's own `Baseline`, so that one model
+serves everybody, and shrinks to zero while there is little history. Seconds of event time, in UTC, throughout.
+"""
+
+from __future__ import annotations
+
+from math import exp, log1p, log2, sqrt
+
+import msgspec
+
+from detectors.baseline import (
+    ACTION,
+    ACTIVE_HOURS,
+    DENIALS,
+    EVENTS,
+    FAILED,
+    FAILURES,
+    FOLDED_AT,
+    FOLDS,
+    HALF_LIFE,
+    LANDMARK,
+    NEW_DAY,
+    NEW_HOUR,
+    NEWEST,
+    NOVEL,
+    RATE_MEAN,
+    RATE_PEAK,
+    RATE_VAR,
+    REBASE_AFTER,
+    RECENT,
+    RESOURCE,
+    SPREAD,
+    SPREAD_MEAN,
+    SPREAD_PEAK,
+    SPREAD_VAR,
+    TOTAL,
+    Baseline,
+)
+from detectors.observation import Observation, observe
+
+__all__ = ["FEATURES", "Feature", "Observation", "features", "hour_bin", "learn", "observe"]
+
+SHORT, HOUR, DAY = 900.0, 3_600.0, 86_400.0
+"""Time constants of the short counters, seconds."""
+DOUBT = 2.0
+"""Pseudo-events that say "anything is possible": what keeps a young baseline from being surprised."""
+HOUR_DOUBT = 0.5
+SHARE = (5 / 168, 2 / 168)
+"""Part of a week that one weekday hour bin and one weekend hour bin cover."""
+USUAL_DOUBT, USUAL_VAR = 5.0, 0.5
+"""Pseudo-looks, and the variance of log counts they assume, in the z-scores of rate and spread."""
+SLOWEST = 1 / 64
+"""Smallest step with which a new look moves the usual rate and spread."""
+
+
+class Feature(msgspec.Struct, frozen=True, gc=False):
+    """One column of a row: its name and what it measures."""
+
+    name: str
+    meaning: str
+
+
+FEATURES: tuple[Feature, ...] = (
+    Feature("action_surprise", "bits: log2((T + d) / (max(n, v) + d)); n, v, T: this action, new ones, all; d = DOUBT"),
+    Feature("resource_surprise", "bits, of the resource"),
+    Feature("country_surprise", "bits, of the country; 0 when not known"),
+    Feature("asn_surprise", "bits, of the autonomous system; 0 when not known"),
+    Feature("agent_surprise", "bits, of the family of user agent; 0 when there is none"),
+    Feature("network_surprise", "bits, of the /24 or /48 of the source address; 0 when there is none"),
+    Feature("hour_surprise", "bits: activity in a flat week over own in this hour and its neighbours (halves)"),
+    Feature("origin_surprise", "bits: country + autonomous system + user agent + network"),
+    Feature("rate_z", "log1p(events in 15 min), in standard deviations above the own usual peak"),
+    Feature("spread_z", "log1p(distinct resources in 15 min), in standard deviations above the own usual peak"),
+    Feature("failures", "log1p(failed events in 15 min)"),
+    Feature("denials", "log1p(denied events in 15 min)"),
+    Feature("failure_excess", "share of failed and denied events in 15 min minus the own long-run share"),
+    Feature("novelty_1h", "log1p(bits of all first-seen tokens within an hour)"),
+    Feature("novelty_24h", "log1p(bits of all first-seen tokens within a day)"),
+    Feature("privileged_surprise", "action + origin surprise where the action changes rights, secrets or logging"),
+    Feature("gap", "log1p(hours since the principal was last seen)"),
+)
+
+
+def features(baseline: Baseline, obs: Observation) -> list[float]:
+    """The event's row: one finite number for each of `FEATURES`, against what was learnt before it.
+
+    A late event is judged as of the newest event learnt, with its own age.
+    """
+    scalars, time = baseline.scalars, obs.time
+    newest = scalars[NEWEST]
+    now = max(time, newest)
+    idle, late = now - newest, now - time
+    weight = baseline.weight(now)
+    surprises, new = _surprises(baseline, obs.tokens, weight)
+    action, resource, country, asn, agent, network = surprises
+    origin = country + asn + agent + network
+    recent, spread, failures, denials = short_counts(baseline, obs)
+    folds = scalars[FOLDS]
+    return [
+        action,
+        resource,
+        country,
+        asn,
+        agent,
+        network,
+        _hour_surprise(baseline, time, weight),
+        origin,
+        _deviation(log1p(recent), scalars[RATE_MEAN], scalars[RATE_VAR], folds),
+        _deviation(log1p(spread), scalars[SPREAD_MEAN], scalars[SPREAD_VAR], folds),
+        log1p(failures),
+        log1p(denials),
+        (failures + denials) / (recent + 3.0) - scalars[FAILED] / (scalars[TOTAL + ACTION] + 3.0 * weight),
+        log1p(scalars[NEW_HOUR] * exp(-idle / HOUR) + new * exp(-late / HOUR)),
+        log1p(scalars[NEW_DAY] * exp(-idle / DAY) + new * exp(-late / DAY)),
+        action + origin if obs.privileged else 0.0,
+        log1p(idle / HOUR) if scalars[EVENTS] else 0.0,
+    ]
+
+
+def learn(baseline: Baseline, obs: Observation) -> None:
+    """Fold one event into the baseline, in place. A late event weighs what it would have weighed in time."""
+    scalars, time = baseline.scalars, obs.time
+    if not scalars[EVENTS]:
+        scalars[LANDMARK] = scalars[NEWEST] = scalars[FOLDED_AT] = time
+    newest = scalars[NEWEST]
+    now = max(time, newest)
+    if now - scalars[LANDMARK] > REBASE_AFTER * HALF_LIFE:
+        baseline.rebase(now)
+    if now > newest:
+        _fade(baseline, now)
+    if time // 3600 != int(newest) // 3600 or not scalars[EVENTS]:
+        _learn_hour(baseline, time)
+    late = now - time
+    own = exp(-late / SHORT)
+    weight = baseline.weight(time)
+    scalars[SPREAD] += own * _is_fresh(baseline, obs, now)
+    new = _learn_tokens(baseline, obs, weight, baseline.weight(now) if late else weight)
+    scalars[RECENT] += own
+    scalars[FAILURES] += own * obs.failed
+    scalars[DENIALS] += own * obs.denied
+    scalars[FAILED] += weight * (obs.failed or obs.denied)
+    scalars[NEW_HOUR] += new * exp(-late / HOUR)
+    scalars[NEW_DAY] += new * exp(-late / DAY)
+    scalars[RATE_PEAK] = max(scalars[RATE_PEAK], scalars[RECENT])
+    scalars[SPREAD_PEAK] = max(scalars[SPREAD_PEAK], scalars[SPREAD])
+    scalars[NEWEST] = now
+    scalars[EVENTS] += 1
+
+
+def short_counts(baseline: Baseline, obs: Observation) -> tuple[float, float, float, float]:
+    """Events, distinct resources, failures and denials in about 15 minutes, this event included."""
+    scalars = baseline.scalars
+    now = max(obs.time, scalars[NEWEST])
+    fade, own = exp((scalars[NEWEST] - now) / SHORT), exp((obs.time - now) / SHORT)
+    return (
+        scalars[RECENT] * fade + own,
+        scalars[SPREAD] * fade + own * _is_fresh(baseline, obs, now),
+        scalars[FAILURES] * fade + own * obs.failed,
+        scalars[DENIALS] * fade + own * obs.denied,
+    )
+
+
+def hour_bin(time: int) -> int:
+    """Which of the 48 hour bins a time falls into: 0 to 23 from Monday to Friday, 24 to 47 at weekends (UTC)."""
+    hours = time // 3600
+    weekday = (hours // 24 + 3) % 7  # the epoch was a Thursday
+    return hours % 24 + (24 if weekday >= 5 else 0)
+
+
+def _surprises(baseline: Baseline, tokens: tuple[int, ...], weight: float) -> tuple[list[float], float]:
+    """Bits for each kind of token, and the sum over those never seen.
+
+    What is new is as likely as new things were so far (Good and Turing), and nothing seen is likelier to surprise.
+    """
+    scalars, slots, counts = baseline.scalars, baseline.slots, baseline.counts
+    doubt, new = DOUBT * weight, 0.0
+    bits = []
+    for kind, token in enumerate(tokens):
+        if not token:
+            bits.append(0.0)
+            continue
+        slot = slots.get(token)
+        usual = scalars[NOVEL + kind]
+        if slot is None:
+            surprise = log2((scalars[TOTAL + kind] + doubt) / (usual + doubt))
+            new += surprise
+        else:
+            surprise = log2((scalars[TOTAL + kind] + doubt) / (max(counts[slot], usual) + doubt))
+        bits.append(surprise if surprise > 0.0 else 0.0)
+    return bits, new if new > 0.0 else 0.0
+
+
+def _hour_surprise(baseline: Baseline, time: int, weight: float) -> float:
+    """Bits: activity a flat week would have in this hour, over the own activity in it and half in its neighbours."""
+    hours, hour = baseline.hours, hour_bin(time)
+    first = hour // 24 * 24
+    before, after = first + (hour - 1) % 24, first + (hour + 1) % 24
+    usual = 0.5 * hours[hour] + 0.25 * (hours[before] + hours[after])
+    flat = baseline.scalars[ACTIVE_HOURS] * SHARE[hour // 24]
+    return log2((flat + HOUR_DOUBT * weight) / (usual + HOUR_DOUBT * weight))
+
+
+def _deviation(height: float, mean: float, var: float, looks: float) -> float:
+    """Standard deviations above the mean, shrunk while there were few looks."""
+    spread = sqrt((var * looks + USUAL_VAR * USUAL_DOUBT) / (looks + USUAL_DOUBT))
+    return (height - mean) / spread * looks / (looks + USUAL_DOUBT)
+
+
+def _is_fresh(baseline: Baseline, obs: Observation, now: float) -> bool:
+    """Whether the event touches a resource that was not touched within the last 15 minutes."""
+    token = obs.tokens[RESOURCE]
+    slot = baseline.slots.get(token)
+    return bool(token) and (slot is None or now - baseline.seen[slot] > SHORT)
+
+
+def _fade(baseline: Baseline, now: float) -> None:
+    """Bring the short counters from the newest event to `now`; look at their peaks every 15 minutes."""
+    scalars = baseline.scalars
+    idle = now - scalars[NEWEST]
+    fade = exp(-idle / SHORT)
+    for index in (RECENT, SPREAD, FAILURES, DENIALS):
+        scalars[index] *= fade
+    scalars[NEW_HOUR] *= exp(-idle / HOUR)
+    scalars[NEW_DAY] *= exp(-idle / DAY)
+    if now - scalars[FOLDED_AT] >= SHORT:
+        _look(baseline, now)
+
+
+def _look(baseline: Baseline, now: float) -> None:
+    """Fold the peaks since the last look into the usual: exponentially weighted mean and variance of their logs."""
+    scalars = baseline.scalars
+    step = max(1.0 / (scalars[FOLDS] + 1.0), SLOWEST)
+    for peak, mean, var in ((RATE_PEAK, RATE_MEAN, RATE_VAR), (SPREAD_PEAK, SPREAD_MEAN, SPREAD_VAR)):
+        difference = log1p(scalars[peak]) - scalars[mean]
+        scalars[mean] += step * difference
+        scalars[var] = (1.0 - step) * (scalars[var] + step * difference * difference)
+        scalars[peak] = 0.0
+    scalars[FOLDS] += 1.0
+    scalars[FOLDED_AT] = now
+
+
+def _learn_hour(baseline: Baseline, time: int) -> None:
+    """Count an hour with activity once, so that a burst at night does not make the night usual."""
+    weight = baseline.weight(time)
+    baseline.hours[hour_bin(time)] += weight
+    baseline.scalars[ACTIVE_HOURS] += weight
+
+
+def _learn_tokens(baseline: Baseline, obs: Observation, weight: float, doubt_weight: float) -> float:
+    """Count the event's tokens; returns the bits of those seen for the first time."""
+    scalars, doubt, new = baseline.scalars, DOUBT * doubt_weight, 0.0
+    for kind, token in enumerate(obs.tokens):
+        if not token:
+            continue
+        if baseline.record(kind, token, weight, obs.time):
+            new += log2((scalars[TOTAL + kind] + doubt) / (scalars[NOVEL + kind] + doubt))
+            scalars[NOVEL + kind] += weight
+        scalars[TOTAL + kind] += weight
+    return new if new > 0.0 else 0.0

@@ -1,0 +1,130 @@
+"""Events -> point-in-time rows -> forest, calibration, threshold, card. The only module that imports scikit-learn."""
+
+from __future__ import annotations
+
+import platform
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+
+import numpy as np
+import sklearn
+from numpy.typing import NDArray
+from sklearn.ensemble import IsolationForest
+
+from audit.event import MICROSECONDS, AuditEvent, rfc3339
+from detectors.baseline import Baseline
+from detectors.calibrate import MIN_SCORES, calibrate
+from detectors.features import FEATURES, features, learn, observe
+from detectors.forest import Forest
+from detectors.model import YOUNG, Card, Model, strangeness
+
+TAILS = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005)
+GOLDEN = 32
+LEAST_THRESHOLD = 2.5
+"""The budget is a ceiling, not a quota: what is likelier than 1 in 316 is no anomaly, however quiet the company."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Rows as they were when each event came, against what was learnt before it, in the order of the events.
+
+    `rows` is (n, features); `times` (n,) in microseconds; `principals` (n,) numbers into `names`.
+    """
+
+    rows: NDArray[np.float64]
+    times: NDArray[np.int64]
+    principals: NDArray[np.int64]
+    names: tuple[str, ...]
+
+
+def matrix(events: Iterable[AuditEvent], *, burn_in: int = YOUNG) -> Matrix:
+    """The training matrix of events in the order in which they came.
+
+    Anonymous actors have no baseline; the first `burn_in` events of each principal teach, but give no row.
+    """
+    rows, times, principals = array("d"), array("q"), array("q")
+    baselines: dict[str, Baseline] = {}
+    numbers: dict[str, int] = {}
+    for event in events:
+        if event.actor.identity == "anonymous":
+            continue
+        baseline = baselines.setdefault(event.actor.id, Baseline())
+        observation = observe(event)
+        if baseline.events >= burn_in:
+            rows.extend(features(baseline, observation))
+            times.append(event.time)
+            principals.append(numbers.setdefault(event.actor.id, len(numbers)))
+        learn(baseline, observation)
+    table = np.array(rows, dtype=np.float64).reshape(-1, len(FEATURES))
+    return Matrix(table, np.array(times, dtype=np.int64), np.array(principals, dtype=np.int64), tuple(numbers))
+
+
+def train(
+    events: Iterable[AuditEvent],
+    *,
+    seed: int,
+    n_estimators: int = 100,
+    max_samples: int = 256,
+    alerts_per_day: float = 10.0,
+    burn_in: int = YOUNG,
+) -> tuple[Model, Card]:
+    """A model and its card (also `model.card`) from events in the order in which they came. Deterministic.
+
+    The threshold lets through as many strange hours (a principal's events within one hour count once, as they end in
+    one alert) as `alerts_per_day` allows over the days of training.
+
+    Raises:
+        ValueError: when fewer than `MIN_SCORES` events come after the burn-in.
+    """
+    table = matrix(events, burn_in=burn_in)
+    if len(table.rows) < MIN_SCORES:
+        raise ValueError(
+            f"{len(table.rows)} events after a burn-in of {burn_in} a principal are too few: "
+            f"train on a longer period (at least {MIN_SCORES} such events)"
+        )
+    fitted = IsolationForest(
+        n_estimators=n_estimators, max_samples=min(max_samples, len(table.rows)), random_state=seed
+    )
+    forest = Forest.from_sklearn(fitted.fit(table.rows.astype(np.float32)))
+    calibration = calibrate(-forest.score_samples(table.rows))
+    scores = strangeness(forest, calibration, table.rows)
+    golden = _golden(scores)
+    card = Card(
+        features=tuple(feature.name for feature in FEATURES),
+        threshold=_threshold(table, scores, alerts_per_day),
+        alerts_per_day=alerts_per_day,
+        calibration=calibration,
+        tails=TAILS,
+        quantiles=tuple(map(tuple, np.quantile(table.rows, [1.0 - tail for tail in TAILS], axis=0).T.tolist())),
+        golden_rows=tuple(map(tuple, table.rows[golden].tolist())),
+        golden_strangeness=tuple(scores[golden].tolist()),
+        forest_sha256=sha256(forest.to_bytes()).hexdigest(),
+        events=len(table.rows),
+        principals=len(table.names),
+        first=rfc3339(int(table.times.min())),
+        last=rfc3339(int(table.times.max())),
+        seed=seed,
+        n_estimators=n_estimators,
+        max_samples=max_samples,
+        libraries={"python": platform.python_version(), "numpy": np.__version__, "scikit-learn": sklearn.__version__},
+    )
+    return Model(forest, card), card
+
+
+def _threshold(table: Matrix, scores: NDArray[np.float64], alerts_per_day: float) -> float:
+    """The strangeness that the allowed number of principal-hours reach."""
+    hours = table.times // (3_600 * MICROSECONDS)
+    order = np.lexsort((scores, hours, table.principals))
+    last_of_group = np.append(np.diff(table.principals[order]) | np.diff(hours[order]), 1) != 0
+    peaks = np.sort(scores[order][last_of_group])[::-1]
+    days = max(1.0, float(table.times.max() - table.times.min()) / (86_400 * MICROSECONDS))
+    allowed = max(1, round(alerts_per_day * days))
+    return max(LEAST_THRESHOLD, float(peaks[min(allowed, peaks.size) - 1]))
+
+
+def _golden(scores: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Places of `GOLDEN` events spread evenly from the most usual to the strangest."""
+    order = np.argsort(scores, kind="stable")
+    return order[np.linspace(0, order.size - 1, GOLDEN).round().astype(np.int64)]

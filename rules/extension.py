@@ -1,0 +1,96 @@
+"""What auditwatch adds to a Sigma rule, under its key `auditwatch`: runbook, risk, tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rules.document import Document, RuleError
+from rules.rule import RuleTest
+
+KEYS = ("runbook", "risk", "tests")
+TEST_KEYS = ("name", "match", "near_miss", "source", "event", "events")
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """The section as read. `risk` is None where the severity decides it."""
+
+    runbook: tuple[str, ...] = ()
+    risk: int | None = None
+    tests: tuple[RuleTest, ...] = ()
+
+
+def read_extension(document: Document, source: str) -> tuple[Extension, list[RuleError]]:
+    """The section of a document, and what is wrong in it. `source` is what a test's record is unless it says so."""
+    section = document.data.get("auditwatch", {})
+    if not isinstance(section, dict):
+        return Extension(), [
+            document.error("auditwatch must be a mapping", "write runbook:, risk:, tests:", ["auditwatch"])
+        ]
+    errors = document.unknown_keys(KEYS, ["auditwatch"])
+    runbook = section.get("runbook", [])
+    if not (isinstance(runbook, list) and all(isinstance(step, str) for step in runbook)):
+        errors.append(
+            document.error("runbook must be a list of sentences", "one step a line", ["auditwatch", "runbook"])
+        )
+        runbook = []
+    risk = section.get("risk")
+    if risk is not None and not (type(risk) is int and 0 <= risk <= 100):
+        errors.append(document.error("risk must be a whole number", "write 0 to 100", ["auditwatch", "risk"]))
+        risk = None
+    tests, wrong = _tests(document, section.get("tests", []), source)
+    return Extension(tuple(runbook), risk, tests), errors + wrong
+
+
+def _tests(document: Document, tests: Any, source: str) -> tuple[tuple[RuleTest, ...], list[RuleError]]:
+    if not isinstance(tests, list):
+        return (), [document.error("tests must be a list", "begin each with - name:", ["auditwatch", "tests"])]
+    read: list[RuleTest] = []
+    errors: list[RuleError] = []
+    for position, test in enumerate(tests):
+        at = ("auditwatch", "tests", position)
+        wrong = document.unknown_keys(TEST_KEYS, at) + _wrong(document, test, at, source)
+        errors += wrong
+        if not wrong:
+            read.append(_test(test, source, document.place(at)[0]))
+    return tuple(read), errors
+
+
+def _wrong(document: Document, test: Any, at: tuple[str | int, ...], source: str) -> list[RuleError]:
+    if not isinstance(test, dict):
+        return [document.error("a test must be a mapping", "write name:, match:, event:", at)]
+    wrong: list[RuleError] = []
+    if not isinstance(test.get("name"), str):
+        wrong.append(document.error("a test needs a name", "say what happens in it", at))
+    if not isinstance(test.get("match"), bool):
+        wrong.append(document.error("a test needs match: true or match: false", "", (*at, "match")))
+    if test.get("match") is True and test.get("near_miss"):
+        wrong.append(document.error("a near miss does not match", "write match: false", (*at, "near_miss")))
+    records = _records(test)
+    if not records or not all(isinstance(record, dict) for record in records):
+        wrong.append(
+            document.error("a test needs event: with a raw record as the vendor sends it", "or events: [..]", at)
+        )
+    if not (test.get("source") or source):
+        wrong.append(document.error("a test of this rule needs source:", "write the source of its record", at))
+    return wrong
+
+
+def _records(test: Mapping[str, Any]) -> list[Any]:
+    if "event" in test:
+        return [test["event"]]
+    events = test.get("events", [])
+    return events if isinstance(events, list) else []
+
+
+def _test(test: Mapping[str, Any], source: str, line: int) -> RuleTest:
+    return RuleTest(
+        name=test["name"],
+        match=test["match"],
+        events=tuple(_records(test)),
+        source=test.get("source") or source,
+        near_miss=bool(test.get("near_miss")),
+        line=line,
+    )

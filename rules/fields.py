@@ -1,0 +1,188 @@
+"""How a rule reads a field: from the vendor's record by path, or from the normalised event by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from audit.event import AuditEvent, rfc3339
+
+MISSING: Final = object()
+"""What a getter answers when the event does not carry the field (null is None)."""
+
+
+class View(msgspec.Struct, gc=False):
+    """An event as rules see it: normalised, and as the vendor sent it. `text` caches its values for keywords."""
+
+    event: AuditEvent
+    record: Mapping[str, Any]
+    text: str | None = None
+
+
+Getter = Callable[[View], Any]
+
+NORMALISED: dict[str, Callable[[AuditEvent], Any]] = {
+    "id": lambda event: event.id,
+    "time": lambda event: rfc3339(event.time),
+    "source": lambda event: event.source,
+    "action": lambda event: event.action,
+    "outcome": lambda event: event.outcome,
+    "actor.id": lambda event: event.actor.id,
+    "actor.name": lambda event: event.actor.name,
+    "actor.kind": lambda event: event.actor.kind,
+    "actor.identity": lambda event: event.actor.identity,
+    "target.id": lambda event: event.target and event.target.id,
+    "target.name": lambda event: event.target and event.target.name,
+    "target.kind": lambda event: event.target and event.target.kind,
+    "target.identity": lambda event: event.target and event.target.identity,
+    "resource.type": lambda event: event.resource and event.resource.type,
+    "resource.name": lambda event: event.resource and event.resource.name,
+    "source_ip": lambda event: event.source_ip,
+    "country": lambda event: event.country,
+    "asn": lambda event: event.asn,
+    "user_agent": lambda event: event.user_agent,
+    "session_id": lambda event: event.session_id,
+    "account": lambda event: event.account,
+    "marks": lambda event: list(event.marks),
+}
+
+
+def canonical(field: str, product: str) -> str:
+    """The field's one name: with the prefix "auditwatch." where it is read from the normalised event.
+
+    Raises:
+        KeyError: when the normalised event has no such field; its argument is the name without prefix.
+    """
+    if not field.startswith("auditwatch."):
+        if product != "auditwatch":
+            return field
+        if field.startswith("raw."):
+            return field.removeprefix("raw.")
+        field = "auditwatch." + field
+    name = field.removeprefix("auditwatch.")
+    if name not in NORMALISED:
+        raise KeyError(name)
+    return field
+
+
+def getter(field: str) -> Getter:
+    """A function that reads a canonical field of a View.
+
+    A path tries the literal dotted key first, then the parts; on its way through lists it goes into every
+    member and answers the list of what it found.
+    """
+    if field.startswith("auditwatch."):
+        return _normalised(NORMALISED[field.removeprefix("auditwatch.")])
+    head, _, rest = field.partition(".")
+    if not rest:
+        return lambda view: view.record.get(field, MISSING)
+    return _path(field, head, tuple(_steps(rest)))
+
+
+def _normalised(read: Callable[[AuditEvent], Any]) -> Getter:
+    def get(view: View) -> Any:
+        value = read(view.event)
+        return MISSING if value is None else value
+
+    return get
+
+
+def _steps(path: str) -> list[tuple[str, str]]:
+    parts = path.split(".")
+    return [(".".join(parts[position:]), part) for position, part in enumerate(parts)]
+
+
+def _path(field: str, head: str, steps: tuple[tuple[str, str], ...]) -> Getter:
+    def get(view: View) -> Any:
+        record = view.record
+        value = record.get(field, MISSING)
+        if value is not MISSING:
+            return value
+        value = record.get(head, MISSING)
+        return MISSING if value is MISSING or value is None else _descend(value, steps)
+
+    return get
+
+
+def _descend(value: Any, steps: tuple[tuple[str, str], ...]) -> Any:
+    for position, (rest, part) in enumerate(steps):
+        if value.__class__ is dict:
+            found = value.get(rest, MISSING)
+            if found is not MISSING:
+                return found
+            if rest is part or rest == part:
+                return MISSING
+            value = value.get(part, MISSING)
+        elif value.__class__ is list:
+            return _into_members(value, steps[position:])
+        else:
+            return MISSING
+    return value
+
+
+def _into_members(values: list[Any], steps: tuple[tuple[str, str], ...]) -> Any:
+    found = [_descend(member, steps) for member in members(values) if member.__class__ is dict]
+    found = [value for value in found if value is not MISSING]
+    return found or MISSING
+
+
+def members(values: list[Any]) -> list[Any]:
+    """The members of a list, nested lists opened (without recursion: depth is the sender's choice)."""
+    flat: list[Any] = []
+    stack = [iter(values)]
+    while stack:
+        for value in stack[-1]:
+            if value.__class__ is list:
+                stack.append(iter(value))
+                break
+            flat.append(value)
+        else:
+            stack.pop()
+    return flat
+
+
+def texts(value: Any) -> list[str]:
+    """The value as the texts a test compares: any member of a list, a dict as its compact JSON, null as none."""
+    if value.__class__ is str:
+        return [value]
+    if value is None or value is MISSING:
+        return []
+    if value.__class__ is list:
+        return [text for member in members(value) for text in texts(member)]
+    return [_text(value)]
+
+
+def _text(value: Any) -> str:
+    if value is True or value is False:
+        return "true" if value else "false"
+    if value.__class__ is float:
+        return str(int(value)) if value.is_integer() else repr(value)
+    if value.__class__ is dict:
+        try:
+            return msgspec.json.encode(value).decode()
+        except UnicodeEncodeError:  # a lone surrogate: no JSON can carry it
+            return str(value).encode("utf-8", "replace").decode()
+    return str(value)
+
+
+def everything(view: View) -> str:
+    """All values of the record, one a line: what keywords search."""
+    if view.text is None:
+        view.text = "\n".join(_leaves(view.record))
+    return view.text
+
+
+def _leaves(record: Mapping[str, Any]) -> list[str]:
+    found: list[str] = []
+    stack: list[Any] = [record]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, Mapping):
+            stack.extend(reversed(list(value.values())))
+        elif value.__class__ is list:
+            stack.extend(reversed(value))
+        elif value is not None:
+            found.append(value if value.__class__ is str else _text(value))
+    return found

@@ -1,0 +1,101 @@
+"""A detection rule, and the finding its match makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from audit.event import AuditEvent
+from audit.finding import Finding, Severity, Version, stable_id
+from rules.condition import Node
+from rules.fields import View
+
+MOST_REASONS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class RuleTest:
+    """A case written inside a rule: raw records as the vendor sends them, and whether the rule must match one."""
+
+    name: str
+    match: bool
+    events: tuple[Mapping[str, Any], ...]
+    source: str
+    near_miss: bool = False
+    line: int = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rule:
+    """A stateless rule, ready to run. `evidence` pairs each thing it looks for, in plain words, with its test.
+
+    `attack` holds technique ids ("T1078.004"). `silent`: a correlation counts its matches and they make no
+    findings of their own.
+    """
+
+    id: str
+    name: str
+    title: str
+    severity: Severity
+    risk: int
+    attack: tuple[str, ...]
+    author: str
+    path: Path
+    product: str
+    service: str
+    status: str
+    description: str
+    falsepositives: tuple[str, ...]
+    runbook: tuple[str, ...]
+    tests: tuple[RuleTest, ...]
+    silent: bool
+    condition: Node
+    matches: Callable[[View], bool]
+    evidence: tuple[tuple[str, Callable[[View], bool]], ...]
+
+
+def finding_of(rule: Rule, event: AuditEvent, version: Version) -> Finding:
+    """What a match of `rule` says: against the actor, with what the rule looked for and found."""
+    return Finding(
+        id=stable_id("rule", rule.id, event.source, event.id),
+        time=event.time,
+        kind="rule",
+        detection=rule.id,
+        title=rule.title,
+        severity=rule.severity,
+        risk=rule.risk,
+        principal=event.actor.id,
+        entity=f"user:{event.actor.id}",
+        event_ids=(event.id,),
+        reasons=_reasons(rule, event),
+        attack=rule.attack,
+        version=version,
+        author=rule.author,
+    )
+
+
+def _reasons(rule: Rule, event: AuditEvent) -> tuple[str, ...]:
+    view = View(event, _record(event))
+    found = dict.fromkeys(said for said, holds in rule.evidence if holds(view))
+    about = (first_sentence(rule.description),) if rule.description else ()
+    return (*about, *list(found)[:MOST_REASONS])
+
+
+def _record(event: AuditEvent) -> Mapping[str, Any]:
+    try:
+        record = msgspec.json.decode(event.raw)
+    except (msgspec.DecodeError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence of a description, on one line and at most 240 characters."""
+    line = " ".join(text.split())
+    head, stop, _ = line.partition(". ")
+    sentence = head + stop.rstrip() if stop else line
+    return sentence if len(sentence) <= 240 else sentence[:237] + "..."

@@ -1,0 +1,89 @@
+"""What commands share: settings, errors that say what to do, log lines, progress."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from alerting.store import StoreUnavailable
+from audit.context import ContextErrors
+from audit.redact import redact
+from detectors.registry import RegistryError
+from rules.document import RuleErrors
+from streams.embedded import EmbeddedError
+from streams.files import FileError
+from streams.kafka import KafkaProblem
+from streams.settings import Settings, SettingsError, load_settings
+
+PROBLEMS = (
+    SettingsError, ContextErrors, RuleErrors, RegistryError, FileError, KafkaProblem, EmbeddedError, StoreUnavailable,
+)  # fmt: skip
+
+config_option = click.option(
+    "--config", type=click.Path(dir_okay=False, path_type=Path), help="Settings file (default: ./auditwatch.toml)."
+)
+
+
+@contextmanager
+def problems() -> Iterator[None]:
+    """Turns our own errors into one clear message and exit code 2."""
+    try:
+        yield
+    except PROBLEMS as error:
+        raise click.ClickException(str(error)) from error
+
+
+def settings_of(config: Path | None) -> Settings:
+    """The settings, or a clear error."""
+    with problems():
+        return load_settings(config, os.environ)
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line, redacted: what a log shipper reads."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as JSON."""
+        line: dict[str, Any] = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": redact(record.getMessage()),
+        }
+        if record.exc_info:
+            line["error"] = redact(self.formatException(record.exc_info))
+        return json.dumps(line, ensure_ascii=False)
+
+
+class PlainLines(logging.Formatter):
+    """Short lines for a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line."""
+        text = f"{self.formatTime(record, '%H:%M:%S')} {record.levelname.lower():8} {redact(record.getMessage())}"
+        return text + ("\n" + redact(self.formatException(record.exc_info)) if record.exc_info else "")
+
+
+def log_to_stderr(level: str = "INFO") -> None:
+    """Logs of this process go to standard error: JSON when piped, short lines on a terminal."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PlainLines() if sys.stderr.isatty() else JsonLines())
+    logging.basicConfig(level="WARNING", handlers=[handler], force=True)
+    logging.getLogger("auditwatch").setLevel(level)
+    logging.getLogger("streams").setLevel(level)
+
+
+def source_file(value: str, known: set[str]) -> tuple[str, str]:
+    """`SOURCE=FILE` taken apart. Raises click.UsageError naming the sources there are."""
+    name, sign, path = value.partition("=")
+    if not sign or not path or name not in known:
+        raise click.UsageError(f"{value!r} is not SOURCE=FILE with SOURCE one of {', '.join(sorted(known))}")
+    return name, path

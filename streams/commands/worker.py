@@ -1,0 +1,35 @@
+"""auditwatch worker: normalise, score and correlate, until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from audit.sources import SOURCES
+from streams.commands.common import config_option, log_to_stderr, problems, settings_of
+from streams.kafka import ALERTS, DEADLETTER, EVENTS, FINDINGS, RAW, ensure_topics
+from streams.laptop import serving
+from streams.load import load_detections
+from streams.worker import build, run
+
+
+@click.command()
+@config_option
+@click.option("--adopt-new-log", is_flag=True, help="Keep the baselines although the topics were created anew.")
+@click.option("--log-level", default="INFO", show_default=True, help="DEBUG, INFO, WARNING or ERROR.")
+def command(config: Path | None, adopt_new_log: bool, log_level: str) -> None:
+    """Run the pipeline: audit.raw.* -> audit.events -> audit.findings -> audit.alerts.
+
+    Start as many workers as you like against one broker and Redis: they share the partitions. Without
+    AUDITWATCH_BROKER or AUDITWATCH_REDIS the worker starts an embedded one on this machine, in memory.
+    """
+    log_to_stderr(log_level.upper())
+    settings = settings_of(config)
+    with problems():
+        detections = load_detections(settings.context, settings.rules, settings.models)
+        with serving(settings) as served:
+            topics = [RAW + source for source in SOURCES] + [EVENTS, FINDINGS, ALERTS, DEADLETTER]
+            asyncio.run(ensure_topics(served, topics))
+            run(build(served, detections, sorted(SOURCES), adopt_new_log))

@@ -1,0 +1,67 @@
+"""Broker and Redis for a laptop: `auditwatch worker` starts them where none is configured, other commands find them.
+
+The worker writes their addresses to .auditwatch/embedded.json in the current folder and removes it when it ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from streams.embedded import Broker, RedisServer
+from streams.settings import Settings, SettingsError
+
+NOTE = Path(".auditwatch/embedded.json")
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[Settings]:
+    """Settings with both addresses filled in; what was missing runs until the block ends."""
+    with ExitStack() as stack:
+        if settings.broker and settings.redis:
+            yield settings
+            return
+        if not settings.broker:
+            settings = replace(settings, broker=stack.enter_context(Broker.start()).url)
+        if not settings.redis:
+            settings = replace(settings, redis=stack.enter_context(RedisServer.start()).url)
+        _write(settings)
+        stack.callback(NOTE.unlink, missing_ok=True)
+        yield settings
+
+
+def _write(settings: Settings) -> None:
+    NOTE.parent.mkdir(mode=0o700, exist_ok=True)
+    partial = NOTE.with_suffix(".new")
+    partial.write_text(json.dumps({"broker": settings.broker, "redis": settings.redis, "pid": os.getpid()}))
+    partial.rename(NOTE)
+
+
+def found(settings: Settings) -> Settings:
+    """Settings with both addresses: configured, or of a worker that runs in this folder.
+
+    Raises:
+        SettingsError: neither is there.
+    """
+    if settings.broker and settings.redis:
+        return settings
+    note = _read()
+    if note is None:
+        raise SettingsError(
+            "no broker or Redis: set AUDITWATCH_BROKER and AUDITWATCH_REDIS, or run `auditwatch worker` in this folder "
+            "first, which starts both on this machine"
+        )
+    return replace(settings, broker=settings.broker or note["broker"], redis=settings.redis or note["redis"])
+
+
+def _read() -> dict[str, str] | None:
+    try:
+        note = json.loads(NOTE.read_text())
+        os.kill(int(note["pid"]), 0)
+    except (OSError, ValueError, KeyError):
+        return None
+    return {"broker": str(note["broker"]), "redis": str(note["redis"])}

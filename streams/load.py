@@ -1,0 +1,24 @@
+"""Files -> Detections: the one place where rules, model and context are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from audit.context import EMPTY, load_context
+from detectors.registry import Registry, default_model
+from rules import sigma
+from streams.detections import Detections
+
+
+def load_detections(context: Path | None, rules: Sequence[Path], models: Path | None) -> Detections:
+    """The detections of these files: no context means nobody is declared, no rules the library, no models the default.
+
+    Raises:
+        ContextErrors, RuleErrors, RegistryError: naming each file and line, or what to do.
+    """
+    return Detections(
+        rules=sigma.load(rules or [sigma.library()]),
+        model=Registry(models).load() if models else default_model(),
+        context=load_context(context) if context else EMPTY,
+    )

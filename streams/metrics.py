@@ -1,0 +1,64 @@
+"""Every number the services publish: mypy refuses a name that is not listed here, so this file is the metrics page."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+CounterName = Literal[
+    "records",  # raw records read by normalise, by source
+    "events",  # events folded by score
+    "repeats",  # events delivered twice and counted once
+    "findings",  # findings emitted by score
+    "matches",  # events that counted towards a correlation
+    "alerts",  # alert revisions emitted by correlate
+    "deadletters",  # items bound for audit.deadletter, by stage
+    "rewinds",  # partitions rewound, by stage: surprises that were answered
+    "errors",  # exceptions a stage met and survived, by stage
+    "delivered",  # alerts delivered by the dispatcher
+]
+GaugeName = Literal[
+    "lag",  # messages not yet folded, by topic
+    "partitions",  # partitions this worker owns, by topic
+    "ready",  # 1 when the worker has its partitions and its stores answer
+]
+
+REGISTRY = CollectorRegistry()
+_COUNTERS = {
+    name: Counter(f"auditwatch_{name}", f"auditwatch {name}", ["label"], registry=REGISTRY)
+    for name in get_args(CounterName)
+}
+_GAUGES = {
+    name: Gauge(f"auditwatch_{name}", f"auditwatch {name}", ["label"], registry=REGISTRY) for name in get_args(GaugeName)
+}
+STEP_SECONDS = Histogram(
+    "auditwatch_step_seconds",
+    "time one guarded step of a stage took: load, fold, emit, save",
+    ["stage"],
+    buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+    registry=REGISTRY,
+)
+DELAY_SECONDS = Histogram(
+    "auditwatch_delay_seconds",
+    "from the arrival of the raw message at the broker to the end of the stage",
+    ["stage"],
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600),
+    registry=REGISTRY,
+)
+
+
+def count(name: CounterName, label: str = "", by: int = 1) -> None:
+    """Adds to a counter."""
+    if by:
+        _COUNTERS[name].labels(label).inc(by)
+
+
+def gauge(name: GaugeName, value: float, label: str = "") -> None:
+    """Sets a gauge."""
+    _GAUGES[name].labels(label).set(value)
+
+
+def counted(name: CounterName, label: str = "") -> float:
+    """What a counter stands at (for tests and status lines)."""
+    return float(_COUNTERS[name].labels(label)._value.get())

@@ -1,0 +1,238 @@
+"""The two stages that fold events into alerts. Start reading here.
+
+    score      AuditEvents of a principal -> findings, and matches for correlations     (state: Principal)
+    correlate  findings and matches of an entity -> alerts                              (state: Entity)
+
+Both are pure folds: no clock, no I/O, the same answer for the same items in the same order however they are batched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import orjson
+from detectors.anomaly import anomaly_finding
+
+from alerting import risk
+from audit.event import AuditEvent
+from audit.finding import Finding, at_least
+from detectors.features import Observation, observe
+from rules import correlation as correlations
+from rules.correlation import Match, Window
+from rules.rule import finding_of
+from streams.detections import Detections
+from streams.packet import Output, Packet, Signal, decode_events, decode_signals
+from streams.principal import Principal, baseline_key, memory_key
+from streams.processor import Arrival, Fault, Verdict
+from streams.store import DAY, Entry
+
+ENTITY_TTL = 8 * DAY
+WINDOWS = 64
+"""Correlation windows one entity may have open; the one unused longest is dropped."""
+
+
+class _Deed:
+    """One event on its way through score."""
+
+    __slots__ = ("arrival", "event", "findings", "grave", "matches", "observation", "principal", "strangeness")
+
+    def __init__(self, arrival: Arrival[AuditEvent], principal: Principal, observation: Observation) -> None:
+        self.arrival = arrival
+        self.event = arrival.item
+        self.principal = principal
+        self.observation = observation
+        self.findings: list[Finding] = []
+        self.matches: list[Match] = []
+        self.grave = False
+        self.strangeness = 0.0
+
+
+class Score:
+    """Events of a principal -> signals for the entities they concern."""
+
+    name = "events"
+
+    def decode(self, payload: bytes) -> Packet[AuditEvent]:
+        """See Stage."""
+        return decode_events(payload)
+
+    def key(self, item: AuditEvent) -> str:
+        """See Stage."""
+        return item.actor.id
+
+    def parts(self, key: str) -> tuple[str, str]:
+        """See Stage."""
+        return baseline_key(key), memory_key(key)
+
+    def unpack(self, key: str, values: Sequence[bytes | None]) -> Principal:
+        """See Stage."""
+        return Principal.unpack(*values)
+
+    def pack(self, key: str, state: Principal) -> list[Entry]:
+        """See Stage."""
+        return state.pack(key)
+
+    def fold(
+        self, arrivals: Sequence[Arrival[AuditEvent]], states: Mapping[str, Principal], detections: Detections
+    ) -> Verdict:
+        """Rules for each event, then strangeness for the batch; what is suspected is not learnt."""
+        deeds: list[_Deed] = []
+        faults: list[Fault] = []
+        for arrival in arrivals:
+            principal = states[arrival.item.actor.id]
+            if principal.is_repeat(arrival.item):
+                continue
+            deed = _Deed(arrival, principal, observe(arrival.item))
+            deeds.append(deed)
+            try:
+                _apply_rules(deed, detections)
+            except Exception as error:  # a rule must never cost an event: it goes to the dead letters and is scored
+                faults.append(Fault(arrival.partition, arrival.mark >> 28, f"rules failed: {error!r}", deed.event.raw))
+        _estimate(deeds, detections)
+        return Verdict(
+            [output for deed in deeds for output in _signals(deed)],
+            faults,
+            [(deed.event.id, deed.strangeness) for deed in deeds],
+            len(arrivals) - len(deeds),
+        )
+
+
+def _apply_rules(deed: _Deed, detections: Detections) -> None:
+    event = deed.event
+    record = orjson.loads(event.raw)
+    for rule in detections.rules.match(event, record):
+        if not rule.silent:
+            deed.findings.append(finding_of(rule, event, detections.version))
+            deed.grave = deed.grave or at_least(rule.severity, "medium")
+        for correlation in detections.rules.correlations_of(rule.id):
+            if match := correlations.match_of(correlation, event, record):
+                deed.matches.append(match)
+
+
+def _estimate(deeds: Sequence[_Deed], detections: Detections) -> None:
+    """Strangeness of each event whose actor is known, and the anomaly findings that follow.
+
+    The fold runs ahead as if nothing were anomalous, so that the forest scores the batch at once. Where an event turns
+    out anomalous, its principal goes back to where the batch began and is folded again one by one: what is held must
+    not have taught the events after it. That is what the one-by-one order would have given, whatever the batch.
+    """
+    known = [deed for deed in deeds if deed.event.actor.identity != "anonymous"]
+    before: dict[Principal, Any] = {}
+    rows: list[list[float]] = []
+    for deed in known:
+        if deed.principal not in before:
+            before[deed.principal] = deed.principal.copy_of_usual()
+        rows.append(deed.principal.row(deed.observation, deed.event.time))
+        _take(deed, anomaly=None)
+    strangeness = detections.model.score(rows) if rows else np.empty(0)
+    strange = set()
+    for deed, value in zip(known, strangeness.tolist(), strict=True):
+        deed.strangeness = value
+        if value >= detections.model.threshold:
+            strange.add(deed.principal)
+    for principal in strange:
+        principal.restore(before[principal])
+    for deed in known:
+        if deed.principal in strange:
+            _fold_alone(deed, detections)
+
+
+def _fold_alone(deed: _Deed, detections: Detections) -> None:
+    model, principal = detections.model, deed.principal
+    row = principal.row(deed.observation, deed.event.time)
+    deed.strangeness = float(model.score([row])[0])
+    anomaly = None
+    if deed.strangeness >= model.threshold:
+        anomaly = anomaly_finding(model, principal.baseline, deed.observation, deed.event, row, detections.version)
+        deed.findings.append(anomaly)
+    _take(deed, anomaly)
+
+
+def _take(deed: _Deed, anomaly: Finding | None) -> None:
+    suspected = anomaly is not None and at_least(anomaly.severity, "medium")
+    if deed.grave or suspected:
+        deed.principal.hold(deed.observation, deed.event.time, teaches=not deed.grave)
+    else:
+        deed.principal.learn(deed.observation)
+
+
+def _signals(deed: _Deed) -> list[Output]:
+    signals = [Signal(finding.entity, finding=finding) for finding in deed.findings]
+    signals += [Signal(match.entity, match=match) for match in deed.matches]
+    partition, mark, _ = deed.arrival
+    return [Output(partition, mark | ordinal, signal.entity, signal) for ordinal, signal in enumerate(signals)]
+
+
+class Entity(msgspec.Struct, array_like=True):
+    """What correlate keeps of a user, an address, a session or a resource."""
+
+    risk: risk.RiskState | None = None
+    windows: dict[str, Window] = {}
+
+
+class Correlate:
+    """Findings and matches of an entity -> alerts; of an alert that grows within a batch, its last revision."""
+
+    name = "findings"
+
+    def decode(self, payload: bytes) -> Packet[Signal]:
+        """See Stage."""
+        return decode_signals(payload)
+
+    def key(self, item: Signal) -> str:
+        """See Stage."""
+        return item.entity
+
+    def parts(self, key: str) -> tuple[str]:
+        """See Stage."""
+        return (f"e:{key}",)
+
+    def unpack(self, key: str, values: Sequence[bytes | None]) -> Entity:
+        """See Stage."""
+        return _ENTITIES.decode(values[0]) if values[0] else Entity()
+
+    def pack(self, key: str, state: Entity) -> list[Entry]:
+        """See Stage."""
+        return [Entry(f"e:{key}", _ENCODE(state), ENTITY_TTL)]
+
+    def fold(
+        self, arrivals: Sequence[Arrival[Signal]], states: Mapping[str, Entity], detections: Detections
+    ) -> Verdict:
+        """Windows first, then risk: a correlation that fires counts like any other finding."""
+        touched: dict[tuple[str, int], Arrival[Signal]] = {}
+        for arrival in arrivals:
+            signal = arrival.item
+            entity = states[signal.entity]
+            finding = signal.finding or _window(entity, signal.match, detections)
+            if finding is not None:
+                entity.risk, episodes = risk.absorb(entity.risk, finding)
+                for episode in episodes:
+                    touched[signal.entity, episode] = arrival
+        return Verdict([*_alerts(touched, states)], [])
+
+
+def _alerts(touched: Mapping[tuple[str, int], Arrival[Signal]], states: Mapping[str, Entity]) -> Iterator[Output]:
+    for (entity, episode), (partition, mark, _) in touched.items():
+        state = states[entity].risk
+        alert = risk.alert_of(state, episode) if state else None
+        if alert:
+            yield Output(partition, mark, alert.key, alert)
+
+
+def _window(entity: Entity, match: Match | None, detections: Detections) -> Finding | None:
+    correlation = detections.rules.correlation(match.correlation) if match else None
+    if match is None or correlation is None:
+        return None
+    key = f"{match.correlation}\x1f{match.group}"
+    window, finding = correlations.fold(correlation, entity.windows.pop(key, None), match, detections.version)
+    entity.windows[key] = window
+    while len(entity.windows) > WINDOWS:
+        del entity.windows[next(iter(entity.windows))]
+    return finding
+
+
+_ENCODE = msgspec.msgpack.Encoder().encode
+_ENTITIES = msgspec.msgpack.Decoder(Entity)

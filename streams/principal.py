@@ -1,0 +1,129 @@
+"""The state score keeps of one principal: the usual (baseline), what was seen lately, what waits for a verdict."""
+
+from __future__ import annotations
+
+from array import array
+from hashlib import blake2b
+
+import msgspec
+
+from audit.event import MICROSECONDS, AuditEvent
+from detectors.baseline import Baseline
+from detectors.features import Observation, features, learn
+from streams.store import DAY, Entry
+
+RECENT = 256
+"""Event ids remembered per principal, so that an event delivered twice counts once."""
+HELD = 64
+"""Observations that may wait for a verdict; older ones are dropped unlearnt."""
+HOLD = DAY * MICROSECONDS
+"""How long (event time) a suspected event waits before age decides."""
+
+BASELINE_TTL = 120 * DAY
+MEMORY_TTL = 8 * DAY
+
+
+class Held(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """An observation under suspicion; `teaches` says what its age decides after `until` (µs): learn it or drop it."""
+
+    observation: Observation
+    until: int
+    teaches: bool
+
+
+class _Memory(msgspec.Struct, array_like=True, frozen=True):
+    recent: bytes
+    next: int
+    held: list[Held]
+
+
+class Principal:
+    """Baseline, recent event ids and held observations of one principal; changed in place by score."""
+
+    __slots__ = ("_next", "_recent", "_seen", "baseline", "held")
+
+    def __init__(self, baseline: Baseline, memory: _Memory | None = None) -> None:
+        self.baseline = baseline
+        self.held = memory.held if memory else []
+        self._next = memory.next if memory else 0
+        self._recent = array("Q")
+        if memory:
+            self._recent.frombytes(memory.recent)
+        self._seen = set(self._recent)
+
+    @classmethod
+    def unpack(cls, baseline: bytes | None, memory: bytes | None) -> Principal:
+        """The state from its two stored parts."""
+        return cls(
+            Baseline.unpack(baseline) if baseline else Baseline(),
+            _MEMORY.decode(memory) if memory else None,
+        )
+
+    def pack(self, key: str) -> list[Entry]:
+        """The stored parts; a principal that never taught anything gets no baseline."""
+        memory = _ENCODE(_Memory(self._recent.tobytes(), self._next, self.held))
+        entries = [Entry(memory_key(key), memory, MEMORY_TTL)]
+        if self.baseline.events:
+            entries.append(Entry(baseline_key(key), self.baseline.pack(), BASELINE_TTL))
+        return entries
+
+    def copy_of_usual(self) -> tuple[Baseline, list[Held]]:
+        """Baseline and held observations as they are now, to go back to with `restore`."""
+        return self.baseline.copy(), list(self.held)
+
+    def restore(self, usual: tuple[Baseline, list[Held]]) -> None:
+        """Back to a copy made earlier."""
+        self.baseline, self.held = usual
+
+    def is_repeat(self, event: AuditEvent) -> bool:
+        """Whether the event was seen lately; remembers it if not."""
+        identity = blake2b(f"{event.source}\x1f{event.id}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        code = int.from_bytes(identity, "little")
+        if code in self._seen:
+            return True
+        self._seen.add(code)
+        if len(self._recent) < RECENT:
+            self._recent.append(code)
+        else:
+            self._seen.discard(self._recent[self._next])
+            self._recent[self._next] = code
+            self._next = (self._next + 1) % RECENT
+        return False
+
+    def row(self, observation: Observation, now: int) -> list[float]:
+        """The features of an observation made at `now` (µs) against the usual so far."""
+        if self.held:
+            self._release(now)
+        return features(self.baseline, observation)
+
+    def learn(self, observation: Observation) -> None:
+        """Makes the observation part of the usual."""
+        learn(self.baseline, observation)
+
+    def hold(self, observation: Observation, now: int, teaches: bool) -> None:
+        """Keeps an observation out of the usual until its age decides."""
+        self.held.append(Held(observation, now + HOLD, teaches))
+        if len(self.held) > HELD:
+            del self.held[0]
+
+    def _release(self, now: int) -> None:
+        due = [held for held in self.held if held.until <= now]
+        if due:
+            self.held = [held for held in self.held if held.until > now]
+            for held in due:
+                if held.teaches:
+                    learn(self.baseline, held.observation)
+
+
+def baseline_key(principal: str) -> str:
+    """The store's key of a principal's baseline."""
+    return f"b:{principal}"
+
+
+def memory_key(principal: str) -> str:
+    """The store's key of what was seen lately and what is held."""
+    return f"m:{principal}"
+
+
+_ENCODE = msgspec.msgpack.Encoder().encode
+_MEMORY = msgspec.msgpack.Decoder(_Memory)

@@ -1,0 +1,225 @@
+"""The worker's own processor over files, in the files' order: no broker, no Redis, no network.
+
+One file keeps its order. Several are merged by (time, source, line), through a spool file so that memory stays small.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from alerting.alert import Alert
+from audit.event import AuditEvent, from_line
+from audit.finding import Finding
+from audit.sources.reader import Reject, read
+from streams import trail
+from streams.detections import Detections
+from streams.files import FileError, records
+from streams.packet import Output, Packet, encode, mark
+from streams.pipeline import Correlate, Score
+from streams.processor import Fault, Message, Processor
+from streams.store import MemoryStateStore
+
+BATCH = 1_000
+EVENTS = "events"
+"""The source name of files that hold AuditEvents already: JSON lines, or the trail's Parquet."""
+
+
+class Source(NamedTuple):
+    """A file (or the trail's folder) and whose records it holds."""
+
+    name: str
+    path: str
+
+
+class Rejected(NamedTuple):
+    """A record nobody could read, with its place."""
+
+    source: str
+    line: int
+    error: str
+    raw: bytes
+
+
+@dataclass(slots=True)
+class Replay:
+    """What came out: alerts in their last revision, findings, one (event id, strangeness) an event, rejects."""
+
+    alerts: dict[str, Alert] = field(default_factory=dict)
+    findings: dict[str, Finding] = field(default_factory=dict)
+    scores: list[tuple[str, float]] = field(default_factory=list)
+    rejects: list[Rejected] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    events: int = 0
+    repeats: int = 0
+
+
+class Run:
+    """A replay under way: feed it events, read `result`. States stay in memory between batches."""
+
+    def __init__(self, detections: Detections, keep_scores: bool = False) -> None:
+        self.result = Replay()
+        self.stores = MemoryStateStore(), MemoryStateStore()
+        self._detections = detections
+        self._keep_scores = keep_scores
+        self._score = Processor(_Remembering(self), self.stores[0], self._to_correlate)
+        self._correlate = Processor(Correlate(), self.stores[1], self._to_alerts)
+        self._offsets = [0, 0]
+
+    async def open(self) -> None:
+        """Must be awaited once before `feed`."""
+        for processor in (self._score, self._correlate):
+            await processor.open(0)
+            processor.begin(0, "replay", 0)
+
+    async def feed(self, events: Sequence[AuditEvent]) -> None:
+        """Folds the next events."""
+        offset = self._offsets[0]
+        self._offsets[0] += 1
+        marks = [mark(offset, index) for index in range(len(events))]
+        payload = encode(Packet("replay", marks, list(events)))
+        await self._score.step([Message(0, offset, payload)], self._detections)
+        self.result.events += len(events)
+
+    def scored(self, scores: Sequence[tuple[str, float]], repeats: int) -> None:
+        """Told by the score stage about each batch."""
+        self.result.repeats += repeats
+        if self._keep_scores:
+            self.result.scores.extend(scores)
+
+    async def _to_correlate(self, outputs: Sequence[Output], faults: Sequence[Fault]) -> None:
+        self.result.faults.extend(faults)
+        if not outputs:
+            return
+        for output in outputs:
+            if output.item.finding:  # type: ignore[union-attr]
+                self._keep(output.item.finding)  # type: ignore[union-attr]
+        offset = self._offsets[1]
+        self._offsets[1] += 1
+        payload = encode(Packet("replay", [output.mark for output in outputs], [output.item for output in outputs]))
+        await self._correlate.step([Message(0, offset, payload)], self._detections)
+
+    async def _to_alerts(self, outputs: Sequence[Output], faults: Sequence[Fault]) -> None:
+        self.result.faults.extend(faults)
+        for output in outputs:
+            alert: Alert = output.item  # type: ignore[assignment]
+            self.result.alerts[alert.id] = alert
+            for finding in alert.findings:
+                if finding.kind == "correlation":
+                    self._keep(finding)
+
+    def _keep(self, finding: Finding) -> None:
+        self.result.findings[finding.id] = finding
+
+
+class _Remembering(Score):
+    """Score that tells the run about each event's strangeness, which the worker has no use for."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def fold(self, arrivals: Any, states: Any, detections: Detections) -> Any:
+        """See Stage."""
+        verdict = super().fold(arrivals, states, detections)
+        self._run.scored(verdict.scores, verdict.repeats)
+        return verdict
+
+
+def replay(
+    sources: Sequence[Source],
+    detections: Detections,
+    *,
+    arrival: int,
+    batch: int = BATCH,
+    on_events: Callable[[Sequence[AuditEvent]], None] | None = None,
+) -> Replay:
+    """Replays files and returns what the worker would have said.
+
+    Args:
+        sources: files with their source's name.
+        detections: rules, model and context to apply.
+        arrival: microseconds since the epoch at which the records count as arrived (times far ahead are replaced).
+        batch: events folded at once; changes nothing but speed.
+        on_events: called with each batch of events before it is folded (progress, `--events`).
+
+    Raises:
+        FileError: a file cannot be read; everything readable before it was folded.
+    """
+    run = Run(detections, keep_scores=True)
+
+    async def drive() -> None:
+        await run.open()
+        stream = events_of(sources, detections, arrival, run.result.rejects)
+        while chunk := list(islice(stream, batch)):
+            if on_events:
+                on_events(chunk)
+            await run.feed(chunk)
+
+    asyncio.run(drive())
+    return run.result
+
+
+def events_of(
+    sources: Sequence[Source], detections: Detections, arrival: int, rejects: list[Rejected]
+) -> Iterator[AuditEvent]:
+    """The events of files, merged; records nobody can read are appended to `rejects`."""
+    if len(sources) == 1:
+        return (event for _, event in _events(sources[0], detections, arrival, rejects))
+    return _merged(sources, detections, arrival, rejects)
+
+
+def _events(
+    source: Source, detections: Detections, arrival: int, rejects: list[Rejected]
+) -> Iterator[tuple[int, AuditEvent]]:
+    if source.name == EVENTS and (Path(source.path).is_dir() or source.path.endswith(".parquet")):
+        yield from enumerate(trail.read(Path(source.path)), start=1)
+        return
+    for line, payload in records(source.path):
+        for answer in _read(source.name, payload, arrival, detections):
+            if isinstance(answer, AuditEvent):
+                yield line, answer
+            else:
+                rejects.append(Rejected(source.name, line, answer.error, answer.raw))
+
+
+def _read(source: str, payload: bytes, arrival: int, detections: Detections) -> Iterable[AuditEvent | Reject]:
+    if source == EVENTS:
+        try:
+            yield from_line(payload)
+        except (msgspec.MsgspecError, ValueError, KeyError) as error:
+            yield Reject(0, f"not an AuditEvent: {error}", payload)
+        return
+    for answer in read(source, payload, arrival, detections.context):
+        if isinstance(answer, Reject):
+            yield answer
+        else:
+            yield from answer
+
+
+def _merged(
+    sources: Sequence[Source], detections: Detections, arrival: int, rejects: list[Rejected]
+) -> Iterator[AuditEvent]:
+    decode = msgspec.msgpack.Decoder(AuditEvent).decode
+    with tempfile.TemporaryFile(prefix="auditwatch-replay-") as spool:
+        index: list[tuple[int, str, int, int, int]] = []
+        start = 0
+        for source in sources:
+            for line, event in _events(source, detections, arrival, rejects):
+                packed = encode(event)
+                spool.write(packed)
+                index.append((event.time, source.name, line, start, len(packed)))
+                start += len(packed)
+        index.sort()
+        for _, _, _, place, length in index:
+            spool.seek(place)
+            yield decode(spool.read(length))
+
+
+__all__ = ["FileError", "Replay", "Run", "Source", "events_of", "replay"]

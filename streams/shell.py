@@ -1,0 +1,131 @@
+"""One stage against a real log: opens partitions where the store left them, survives outages, asks for rewinds.
+
+Nothing here knows Faust: the worker hands over messages and is told up to where each partition may be acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn, Protocol
+
+from streams.detections import Detections
+from streams.metrics import count
+from streams.processor import Message, Processor
+from streams.store import Position
+
+log = logging.getLogger("auditwatch.shell")
+
+PATIENCE = (0.2, 0.5, 1.0, 2.0, 5.0)
+"""Seconds between tries while a store or the broker is out of reach; the last one repeats."""
+
+
+class Log(Protocol):
+    """What a shell must know of the topic it reads: Kafka in the worker, a list in tests."""
+
+    async def incarnation(self, topic: str) -> str:
+        """The topic's identity: another one after it was created anew."""
+
+    async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        """The first offset that still exists and the next one to be written."""
+
+
+class Shell:
+    """Runs a processor over one topic; `rewind(partition)` asks the consumer to come back to `open(partition)`."""
+
+    def __init__(
+        self,
+        processor: Processor[Any, Any],
+        topic: str,
+        source: Log,
+        rewind: Callable[[int], None],
+        halt: Callable[[str], NoReturn],
+    ) -> None:
+        self.processor = processor
+        self.topic = topic
+        self._log = source
+        self._rewind = rewind
+        self._halt = halt
+        self._lock = asyncio.Lock()
+        self.adopt = False
+        self.last_error = ""
+
+    async def open(self, partition: int) -> Position:
+        """Reads a partition's position anew and checks that the log can continue it; ends the process if it cannot."""
+        async with self._lock:
+            self.processor.forget(partition)
+            return await self._open(partition)
+
+    async def _open(self, partition: int) -> Position:
+        position = await self.processor.open(partition)
+        incarnation = await self._log.incarnation(self.topic)
+        start, end = await self._log.bounds(self.topic, partition)
+        if position is None:
+            return self.processor.begin(partition, incarnation, start)
+        sound = position.incarnation == incarnation and start - 1 <= position.offset < end
+        if self.adopt and not sound:
+            return self.processor.begin(partition, incarnation, start)
+        if position.incarnation != incarnation:
+            self._halt(_RECREATED.format(topic=self.topic, stored=position.incarnation, now=incarnation))
+        if not sound:
+            self._halt(_LOST.format(topic=self.topic, partition=partition, next=position.offset + 1, start=start, end=end))
+        return position
+
+    async def run(self, messages: Sequence[Message], detections: Callable[[], Detections]) -> dict[int, int]:
+        """Folds a batch; stays with it through outages. Returns the offset up to which each partition is done."""
+        partitions = {message.partition for message in messages}
+        for attempt in range(1_000_000):
+            try:
+                async with self._lock:
+                    for partition in partitions - self.processor.owned.keys():
+                        await self._open(partition)
+                    gaps = await self.processor.step(messages, detections())
+                    owned = self.processor.owned
+                break
+            except Exception as error:
+                count("errors", self.topic)
+                pause = PATIENCE[min(attempt, len(PATIENCE) - 1)]
+                log.exception("%s: batch failed, trying again in %s s", self.topic, pause)
+                self.last_error = f"{self.topic}: {error!r}"
+                self.forget(partitions)
+                await asyncio.sleep(pause)
+        for gap in gaps:
+            log.warning("%s: %s: rewinding", self.topic, gap)
+            self.forget([gap.partition])
+            self._rewind(gap.partition)
+        return {partition: owned[partition].offset for partition in partitions if partition in owned}
+
+    def forget(self, partitions: Sequence[int] | set[int]) -> None:
+        """Drops what memory holds of partitions: revoked, or in doubt."""
+        for partition in partitions:
+            self.processor.forget(partition)
+
+    async def check(self) -> None:
+        """Rewinds the partitions whose store moved while nothing was read (a Redis that came back older)."""
+        async with self._lock:
+            moved = await self.processor.moved()
+        for partition in moved:
+            log.warning("%s: partition %s: the store moved: rewinding", self.topic, partition)
+            self.forget([partition])
+            self._rewind(partition)
+
+    def lag(self, ends: Mapping[int, int]) -> dict[int, int]:
+        """Messages not yet folded per partition in memory, given each partition's next offset to be written."""
+        return {
+            partition: max(0, ends[partition] - position.offset - 1)
+            for partition, position in self.processor.owned.items()
+            if partition in ends
+        }
+
+
+_RECREATED = (
+    "{topic} is not the log this state was computed on (stored: {stored}, now: {now}). The topic was created anew or a "
+    "memory-only broker restarted, and what was not yet read is gone. Nothing was changed. Start the worker once with "
+    "--adopt-new-log to keep the baselines and go on from the new log's start."
+)
+_LOST = (
+    "{topic}/{partition}: the state wants to go on at offset {next}, but the log holds {start} to {end}. Either retention "
+    "deleted messages nobody had read, or the log was cut. Nothing was changed. Restore the topic, or start the worker "
+    "once with --adopt-new-log to go on from the log's start."
+)

@@ -1,0 +1,167 @@
+"""Benign things that look odd, with the paper that explains them: one small function a kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from streams.simulate import cloudtrail, kubernetes, okta
+from streams.simulate.cloudtrail import Call, calls
+from streams.simulate.habits import things
+from streams.simulate.kubernetes import Object
+from streams.simulate.life import pod
+from streams.simulate.model import HOUR, MINUTE, SECOND, Person, SimEvent
+from streams.simulate.places import ISPS, PENTEST
+from streams.simulate.scene import Casting, Play, Scene, Stage, attackers_device
+from streams.simulate.words import SERVICES
+
+Deeds = Iterator[SimEvent]
+_CHANGES = (
+    (Call("iam", "AttachRolePolicy", "role_grant"), "acorn-{squad}-api-role=AmazonSQSFullAccess"),
+    (Call("ec2", "AuthorizeSecurityGroupIngress", "ingress"), "sg-0{squad}=10.20.0.0/16"),
+    (Call("iam", "GetRole", "role"), "acorn-{squad}-api-role"),
+    (Call("rds", "ModifyDBInstance", "database"), "acorn-{squad}-primary"),
+)
+_PROBES = calls("""
+iam:ListUsers iam:ListRoles s3:ListBuckets ec2:DescribeInstances secretsmanager:ListSecrets lambda:ListFunctions20150331
+iam:GetAccountAuthorizationDetails kms:ListKeys organizations:ListAccounts
+""")
+
+
+def oncall_night(scene: Scene) -> Deeds:
+    """The pager rings: the person on call signs in at night and repairs something, with an incident ticket."""
+    person = scene.person
+    _ticket(scene, "incident", 2 * HOUR, system="k8s", resource="payments")
+    seat = scene.seat(ISPS[person.city.name], person.device, number=person.index * 37)
+    yield from okta.session(seat).login(scene.start + 2 * MINUTE, person)
+    session = kubernetes.session(seat)
+    verbs = ("list", "get", "get", "list", "get", "patch")
+    for number, moment in enumerate(scene.times(14, 45, scene.start + 4 * MINUTE)):
+        verb = verbs[number % len(verbs)]
+        name = "" if verb == "list" else SERVICES[number % len(SERVICES)]
+        yield session.request(moment, verb, Object("deployments", "payments", name))
+    about = Object("pods", "payments", pod("payments", "api", 1), "exec")
+    yield session.request(scene.start + 20 * MINUTE, "create", about)
+
+
+def planned_change(scene: Scene) -> Deeds:
+    """Permissions and networks changed within the window of an approved change."""
+    _ticket(scene, "change", 2 * HOUR, system="aws", resource="acorn-platform-*")
+    session = scene.aws(scene.usual())
+    for moment, (call, thing) in zip(scene.times(len(_CHANGES), 120), _CHANGES, strict=True):
+        yield session.call(moment, call, thing.format(squad="platform"))
+
+
+def migration(scene: Scene) -> Deeds:
+    """A bucket copied to another, object by object, under a change ticket."""
+    squad = scene.person.squad
+    _ticket(scene, "change", 3 * HOUR, system="aws", resource=f"acorn-{squad}-*")
+    session = scene.aws(scene.usual())
+    for number, moment in enumerate(scene.times(scene.rng.randint(60, 120), 5)):
+        key = f"exports/{number:05d}.json.gz"
+        yield session.call(moment, Call("s3", "GetObject", "object"), f"acorn-{squad}-assets/{key}")
+        yield session.call(moment + SECOND, Call("s3", "PutObject", "object"), f"acorn-{squad}-exports/{key}")
+
+
+def pentest(scene: Scene) -> Deeds:
+    """An announced test: recon and refusals from the testers' declared range."""
+    person, window = scene.person, (scene.start - HOUR, scene.start + 8 * HOUR)
+    ticket = _ticket(scene, "pentest", 8 * HOUR, system="aws", resource="prod")
+    scene.stage.paper.pentest(ticket, person, PENTEST.cidr, window)
+    session = scene.aws(scene.seat(PENTEST, attackers_device(scene.rng)))
+    for moment in scene.times(40, 30):
+        error = "AccessDenied" if scene.rng.random() < 0.6 else ""
+        yield session.call(moment, scene.rng.choice(_PROBES), "", error)
+
+
+def temporary_grant(scene: Scene) -> Deeds:
+    """An engineer is made administrator of production for four hours, and is one."""
+    window = (scene.start - 10 * MINUTE, scene.start + 4 * HOUR)
+    ticket = _ticket(scene, "access", 4 * HOUR, system="aws", resource="aws-administrator-prod")
+    access = scene.stage.paper.administrator(scene.person, scene.stage.lead("sre"), window, ticket)
+    session = scene.aws(scene.usual(), access)
+    squad = scene.person.squad
+    owned = things(squad)
+    for number, moment in enumerate(scene.times(12, 90)):
+        call = (Call("rds", "ModifyDBInstance", "database"), Call("ec2", "DescribeInstances", "instance"))[number % 2]
+        yield session.call(moment, call, owned[call.about][0])
+
+
+def helpdesk_reset(scene: Scene) -> Deeds:
+    """The helpdesk resets somebody's factors and password, on that person's ticket."""
+    session = okta.session(scene.usual())
+    locked = scene.rng.choice([p for p in scene.stage.employed(scene.day) if p.id != scene.person.id])
+    scene.stage.paper.ticket(
+        "helpdesk", locked.id, scene.stage.lead("it-helpdesk"), (scene.start, scene.start + 2 * HOUR),
+        subject=locked.id, system="okta", resource=locked.email,
+    )  # fmt: skip
+    for moment, type_ in zip(scene.times(2, 50), ("user.mfa.factor.reset_all", "user.account.reset_password"), strict=True):
+        yield session.event(moment, type_, [okta.user(locked)], uri="/api/v1/users/lifecycle/reset_factors")
+
+
+def benign_denials(scene: Scene) -> Deeds:
+    """Somebody new to a bucket is refused a few times before asking for access."""
+    session = scene.aws(scene.usual())
+    for moment in scene.times(scene.rng.randint(4, 8), 25):
+        yield session.call(moment, Call("s3", "GetObject", "object"), "acorn-data-exports/weekly.csv", "AccessDenied")
+
+
+def forgotten_password(scene: Scene) -> Deeds:
+    """One to three wrong passwords, then the right one, from where the person always is."""
+    session = okta.session(scene.usual())
+    count = scene.rng.randint(1, 3)
+    for moment in scene.times(count, 15):
+        yield session.event(moment, "user.session.start", [okta.user(scene.person)], okta.WRONG_PASSWORD)
+    yield from session.login(scene.start + 3 * MINUTE, scene.person)
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """A sort of look-alike and how often it comes: times a month for a hundred people."""
+
+    name: str
+    monthly: float
+    play: Play
+    casting: Casting
+
+
+def _ticket(scene: Scene, type_: str, length: int, **more: str) -> str:
+    window = (scene.start - 15 * MINUTE, scene.start + length)
+    approver = next(p.id for p in scene.stage.company.people if p.id != scene.person.id and p.title.endswith("Lead"))
+    return scene.stage.paper.ticket(type_, scene.person.id, approver, window, subject=scene.person.id, **more)
+
+
+def _oncall(stage: Stage, day: int) -> list[Person]:
+    return [stage.paper.on_call(stage.company, day)]
+
+
+def _operators(stage: Stage, day: int) -> list[Person]:
+    return stage.employed(day, "sre")
+
+
+def _engineers(stage: Stage, day: int) -> list[Person]:
+    return stage.employed(day, "engineering")
+
+
+def _testers(stage: Stage, day: int) -> list[Person]:
+    return stage.employed(day, "security")
+
+
+def _helpdesk(stage: Stage, day: int) -> list[Person]:
+    return stage.employed(day, "it-helpdesk")
+
+
+def _anybody(stage: Stage, day: int) -> list[Person]:
+    return stage.employed(day)
+
+
+CATALOGUE: tuple[Kind, ...] = (
+    Kind("oncall_night", 4, oncall_night, Casting(_oncall, "night")),
+    Kind("planned_change", 6, planned_change, Casting(_operators)),
+    Kind("migration", 2, migration, Casting(_engineers)),
+    Kind("pentest", 0.5, pentest, Casting(_testers)),
+    Kind("temporary_grant", 3, temporary_grant, Casting(_engineers)),
+    Kind("helpdesk_reset", 10, helpdesk_reset, Casting(_helpdesk)),
+    Kind("benign_denials", 4, benign_denials, Casting(_engineers)),
+    Kind("forgotten_password", 14, forgotten_password, Casting(_anybody)),
+)

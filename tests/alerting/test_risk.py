@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alerting import risk
+from alerting.alert import Alert
+from alerting.risk import EPISODE, EPISODES, EVENTS, SEEN, RiskState, absorb, alert_of, fold
+from audit.finding import Finding
+from tests.alerting.conftest import HOUR, NOON, a_finding
+
+MINUTE = HOUR // 60
+
+
+def folded(findings: list[Finding]) -> tuple[RiskState, dict[str, Alert]]:
+    """The state after all, and the last revision of each alert."""
+    state, last = None, dict[str, Alert]()
+    for finding in findings:
+        state, alerts = fold(state, finding)
+        for alert in alerts:
+            if alert.id not in last or alert.revision > last[alert.id].revision:
+                last[alert.id] = alert
+    assert state is not None
+    return state, last
+
+
+def made(number: int, hours: float = 0, **changes: Any) -> Finding:
+    return a_finding(id=f"f{number:04}", time=NOON + round(hours * HOUR), **changes)
+
+
+drafts = st.builds(
+    dict,
+    hours=st.floats(0, 39, allow_nan=False),
+    detection=st.sampled_from(["r1", "r2", "r3", "anomaly"]),
+    severity=st.sampled_from(["low", "low", "medium", "high", "critical"]),
+    risk=st.integers(0, 60),
+    event_ids=st.lists(st.sampled_from(["e1", "e2", "e3", "e4"]), max_size=3).map(tuple),
+    reasons=st.lists(st.sampled_from(["because", "new country", "odd hour"]), max_size=2).map(tuple),
+    attack=st.lists(st.sampled_from(["T1078", "T1110"]), max_size=1).map(tuple),
+)
+
+
+@settings(max_examples=200)
+@given(st.lists(drafts, min_size=1, max_size=14), st.data())
+def test_the_order_of_findings_never_shows(drafted: list[dict[str, Any]], data: st.DataObject) -> None:
+    findings = [made(number, **draft) for number, draft in enumerate(drafted)]
+    repeated = findings + data.draw(st.lists(st.sampled_from(findings), max_size=5))
+    assert folded(data.draw(st.permutations(repeated))) == folded(findings)
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=40), st.randoms())
+def test_the_state_is_the_same_however_late_findings_come(episodes: list[int], shuffle: Any) -> None:
+    findings = [made(number, 4 * episode) for number, episode in enumerate(episodes)]
+    state, _ = folded(findings)
+    shuffle.shuffle(findings)
+    assert folded(findings)[0] == state
+    assert len(state.episodes) <= EPISODES
+    assert state.late + sum(episode.count for episode in state.episodes) == len(findings)
+
+
+def test_bounds_keep_the_same_members_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(risk, "EVENTS", 4)
+    monkeypatch.setattr(risk, "SEEN", 3)
+    findings = [made(number, event_ids=(f"e{number}", f"x{number % 3}")) for number in range(9)]
+    assert folded(findings) == folded(findings[::-1]) == folded(findings[4:] + findings[:4])
+    (episode,) = folded(findings)[0].episodes
+    assert (episode.count, episode.event_ids, episode.overflow) == (9, ("e0", "e1", "e2", "e3"), True)
+
+
+def test_a_storm_stays_small_and_its_alert_says_so() -> None:
+    state = None
+    for number in range(2 * EVENTS):
+        state, _ = absorb(state, made(number, event_ids=(f"event-{number:032}",)))
+    assert state is not None
+    (episode,) = state.episodes
+    assert (episode.count, len(episode.event_ids), len(episode.seen)) == (2 * EVENTS, EVENTS, SEEN)
+    assert len(msgspec.msgpack.encode(state)) < 80_000
+    state, (alert,) = fold(state, made(9999, severity="high"))
+    assert alert.count == 2 * EVENTS + 1
+    assert f"over {EVENTS} events" in alert.summary
+
+
+def test_the_state_survives_packing() -> None:
+    state, _ = folded([made(1), made(2, 5, severity="high")])
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(state), type=RiskState) == state
+
+
+def test_low_findings_stay_quiet_until_they_add_up() -> None:
+    state, alerts = fold(None, made(1, detection="a", severity="medium"))
+    assert alerts == ()
+    state, alerts = fold(state, made(2, detection="a", severity="medium"))
+    assert alerts == (), "one detection that repeats counts once"
+    state, (alert,) = fold(state, made(3, detection="b", severity="medium"))
+    assert (alert.risk, alert.severity, alert.count, len(alert.findings)) == (60, "medium", 3, 2)
+
+
+def test_a_grave_finding_alerts_at_once_whatever_its_risk() -> None:
+    _, (alert,) = fold(None, made(1, severity="high", risk=5))
+    assert (alert.risk, alert.severity, alert.title, alert.principal) == (5, "high", "Root login", "alice")
+    assert (alert.key, alert.status, alert.resolution) == ("user:alice", "open", None)
+
+
+def test_other_entities_alert_at_once() -> None:
+    spray = made(1, severity="low", kind="correlation", entity="ip:203.0.113.9", title="Password spray")
+    _, (alert,) = fold(None, spray)
+    assert (alert.entity, alert.severity) == ("ip:203.0.113.9", "low")
+    assert alert.summary.startswith("ip 203.0.113.9: Password spray, once since 2026-01-31T12:00:00.000Z")
+
+
+def test_much_risk_is_high_severity() -> None:
+    _, last = folded([made(n, detection=f"r{n}", severity="medium") for n in range(3)])
+    (alert,) = last.values()
+    assert (alert.risk, alert.severity) == (90, "high")
+
+
+def test_an_episode_is_one_alert_and_revisions_only_grow() -> None:
+    state, seen = None, list[Alert]()
+    for number in range(5):
+        state, alerts = fold(state, made(number, number / 2, severity="high"))
+        seen += alerts
+    assert len({alert.id for alert in seen}) == 1
+    assert [alert.revision for alert in seen] == [1, 2, 3, 4, 5]
+    assert seen[-1].summary == "alice: Root login, 5 times since 2026-01-31T12:00:00.000Z."
+    _, (next_one,) = fold(state, made(9, 4, severity="high"))
+    assert next_one.id != seen[0].id
+
+
+def test_half_the_risk_carries_over_the_border() -> None:
+    border = [made(1, 3.9, detection="a", risk=40), made(2, 4.1, detection="b", risk=40)]
+    _, last = folded(border)
+    (alert,) = last.values()
+    assert (alert.risk, alert.count) == (60, 1)
+    assert folded(border[::-1])[1] == last, "a late finding raises the alert of the episode after its own"
+
+
+def test_one_medium_finding_after_an_alert_stays_quiet() -> None:
+    _, last = folded([made(1, 1, severity="critical"), made(2, 5, severity="medium")])
+    assert [alert.severity for alert in last.values()] == ["critical"]
+
+
+def test_the_gravest_finding_speaks_and_all_reasons_are_merged() -> None:
+    findings = [
+        made(1, 0, detection="a", severity="low", risk=60, reasons=("shared", "first")),
+        made(2, 1, detection="b", severity="high", risk=60, reasons=("second", "shared"), title="Key made"),
+        made(3, 2, detection="c", severity="low", risk=90, reasons=("third",), attack=("T1098",)),
+    ]
+    _, last = folded(findings)
+    (alert,) = last.values()
+    assert (alert.title, alert.time) == ("Key made", NOON + HOUR)
+    assert alert.reasons == ("third", "shared", "first", "second")
+    assert alert.attack == ("T1078", "T1098")
+    assert alert.summary == "alice: Key made and 2 other detections, 3 times since 2026-01-31T12:00:00.000Z."
+
+
+def test_a_finding_delivered_twice_counts_once() -> None:
+    state, _ = fold(None, made(1, severity="high"))
+    again, alerts = fold(state, made(1, severity="high"))
+    assert (again, alerts) == (state, ())
+
+
+def test_what_is_too_late_is_counted() -> None:
+    state, _ = fold(None, made(1, 100))
+    state, alerts = fold(state, made(2, 0, severity="critical"))
+    assert (state.late, alerts) == (1, ())
+
+
+def test_a_correlation_s_long_list_of_events_is_kept_once() -> None:
+    events = tuple(f"e{number:05}" for number in range(700))
+    state, (alert,) = fold(None, made(1, severity="high", event_ids=events))
+    assert alert.event_ids == events
+    assert len(alert.findings[0].event_ids) == 100
+    assert len(state.episodes[0].tallies[0].first.event_ids) == 100
+
+
+def test_absorbing_a_batch_and_asking_once_gives_the_last_revision() -> None:
+    findings = [made(number, number, severity="high") for number in range(7)]
+    state, touched = None, set[int]()
+    for finding in findings:
+        state, indices = absorb(state, finding)
+        touched.update(indices)
+    assert state is not None
+    alerts = [alert for index in touched if (alert := alert_of(state, index))]
+    assert {alert.id: alert for alert in alerts} == folded(findings)[1]
+
+
+def test_episodes_are_aligned_with_event_time_not_with_arrival() -> None:
+    first, second = (fold(None, made(1, hours, severity="high"))[0].episodes[0].index for hours in (0.1, 3.9))
+    assert first == second == NOON // EPISODE

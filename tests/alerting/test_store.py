@@ -1,0 +1,271 @@
+"""The contract of an outbox: every test runs in memory and on a real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+
+from alerting.alert import Alert
+from alerting.case import Case, transition
+from alerting.notifier import Receipt
+from alerting.store import DELIVERED_KEPT, AlertStore, Entry, MemoryAlertStore, RedisAlertStore, StoreUnavailable
+from tests.alerting.conftest import NOON, SECOND, an_alert
+
+
+def shown(alert: Alert, at: int = NOON) -> Receipt:
+    return Receipt(alert.revision, alert.severity, "C1", "1769860800.000100", at)
+
+
+async def ids(store: AlertStore, now: int = NOON) -> list[str]:
+    return [entry.alert.id for entry in await store.due(100, now)]
+
+
+async def test_what_is_put_is_due_until_it_is_delivered(store: AlertStore) -> None:
+    alert = an_alert()
+    assert await store.put(alert)
+    assert await store.due(10, NOON) == [Entry(alert)]
+    await store.receipt(alert.id, shown(alert))
+    assert await store.due(10, NOON) == []
+    assert await store.get(alert.id) == Entry(alert, shown(alert))
+
+
+async def test_putting_again_changes_nothing_and_an_older_revision_loses(store: AlertStore) -> None:
+    newest = an_alert(revision=3, title="newest")
+    assert await store.put(newest)
+    assert not await store.put(newest)
+    assert not await store.put(an_alert(revision=2, title="older"))
+    assert [entry.alert for entry in await store.due(10, NOON)] == [newest]
+    await store.receipt(newest.id, shown(newest))
+    assert not await store.put(newest)
+    assert await ids(store) == [], "a replay never posts an old alert as new"
+
+
+async def test_a_higher_revision_is_due_with_the_receipt_of_the_one_before(store: AlertStore) -> None:
+    first, second = an_alert(revision=1), an_alert(revision=2)
+    await store.put(first)
+    await store.receipt(first.id, shown(first))
+    assert await store.put(second)
+    assert await store.due(10, NOON) == [Entry(second, shown(first))]
+
+
+async def test_a_revision_that_comes_during_a_delivery_stays_due(store: AlertStore) -> None:
+    first, second = an_alert(revision=1), an_alert(revision=2)
+    await store.put(first)
+    await store.put(second)
+    await store.receipt(first.id, shown(first))
+    assert await store.due(10, NOON) == [Entry(second, shown(first))]
+    await store.receipt(second.id, shown(second))
+    await store.receipt(first.id, shown(first))
+    assert await store.due(10, NOON) == []
+    assert (await store.get(first.id)) == Entry(second, shown(second)), "a late receipt takes nothing back"
+
+
+async def test_gravest_first_then_oldest_and_no_more_than_the_limit(store: AlertStore) -> None:
+    order = [an_alert(9, severity="critical"), an_alert(1), an_alert(2), an_alert(3, severity="low")]
+    for alert in order[::-1]:
+        await store.put(alert)
+    assert await ids(store) == [alert.id for alert in order]
+    assert [entry.alert for entry in await store.due(2, NOON)] == order[:2]
+
+
+async def test_a_graver_revision_moves_up(store: AlertStore) -> None:
+    await store.put(an_alert(1))
+    await store.put(an_alert(2, severity="low"))
+    await store.put(an_alert(2, severity="critical", revision=2))
+    assert await ids(store) == [an_alert(2).id, an_alert(1).id]
+
+
+async def test_a_failure_waits_behind_the_others_and_returns(store: AlertStore) -> None:
+    failing, other = an_alert(1, severity="critical"), an_alert(2, severity="low")
+    await store.put(failing)
+    await store.put(other)
+    await store.failed(failing.id, 1, "HTTP 500", NOON + SECOND)
+    first, second = await store.due(10, NOON)
+    assert first == Entry(other)
+    assert second == Entry(failing, None, 1, NOON + SECOND, "HTTP 500")
+    first, _ = await store.due(10, NOON + SECOND)
+    assert first == Entry(failing, None, 1, 0, "HTTP 500")
+    await store.failed(failing.id, 1, "HTTP 502", NOON + 9 * SECOND)
+    entry = await store.get(failing.id)
+    assert entry is not None
+    assert (entry.failures, entry.error) == (2, "HTTP 502")
+    await store.receipt(failing.id, shown(failing))
+    assert await store.get(failing.id) == Entry(failing, shown(failing)), "success forgets the failures"
+
+
+async def test_the_ready_come_before_the_waiting_even_within_a_small_limit(store: AlertStore) -> None:
+    for number in range(5):
+        await store.put(an_alert(number, severity="critical"))
+        await store.failed(an_alert(number).id, 1, "down", NOON + (9 - number) * SECOND)
+    await store.put(an_alert(8, severity="low"))
+    entries = await store.due(2, NOON)
+    assert [entry.alert.id for entry in entries] == [an_alert(8).id, an_alert(4).id]
+
+
+async def test_a_wait_outlasts_repeats_but_not_a_graver_revision(store: AlertStore) -> None:
+    await store.put(an_alert(1))
+    await store.postpone(an_alert(1).id, NOON + SECOND)
+    await store.put(an_alert(1, revision=2))
+    (entry,) = await store.due(10, NOON)
+    assert (entry.not_before, entry.failures, entry.alert.revision) == (NOON + SECOND, 0, 2)
+    await store.put(an_alert(1, revision=3, severity="critical"))
+    (entry,) = await store.due(10, NOON)
+    assert entry.not_before == 0
+
+
+async def test_a_failure_of_what_was_delivered_means_nothing(store: AlertStore) -> None:
+    alert = an_alert()
+    await store.put(alert)
+    await store.receipt(alert.id, shown(alert))
+    await store.failed(alert.id, 1, "late news", NOON)
+    await store.postpone(alert.id, NOON)
+    assert await store.due(10, NOON) == []
+    assert await store.get(alert.id) == Entry(alert, shown(alert))
+
+
+async def test_waking_ends_every_wait(store: AlertStore) -> None:
+    for number in range(3):
+        await store.put(an_alert(number))
+        await store.failed(an_alert(number).id, 1, "token_revoked", NOON + 900 * SECOND)
+    await store.wake()
+    assert [entry.not_before for entry in await store.due(10, NOON)] == [0, 0, 0]
+
+
+async def test_the_unknown_is_none_and_changing_it_does_nothing(store: AlertStore) -> None:
+    await store.receipt("nobody", shown(an_alert()))
+    await store.failed("nobody", 1, "x", NOON)
+    await store.postpone("nobody", NOON)
+    assert await store.get("nobody") is None
+    assert await store.case("nobody") is None
+    assert not await store.save_case(Case("nobody", version=1))
+    assert await store.due(10, NOON) == await store.list(10) == []
+
+
+async def test_the_list_is_newest_first(store: AlertStore) -> None:
+    for number in (2, 1, 3):
+        await store.put(an_alert(number))
+    await store.receipt(an_alert(3).id, shown(an_alert(3)))
+    assert [entry.alert for entry in await store.list(2)] == [an_alert(3), an_alert(2)]
+
+
+async def test_of_two_who_read_the_same_case_one_writes(store: AlertStore) -> None:
+    alert = an_alert()
+    await store.put(alert)
+    case = await store.case(alert.id)
+    assert case == Case(alert.id)
+    bob, carol = (transition(case, "ack", who, NOON) for who in ("bob", "carol"))
+    assert isinstance(bob, Case)
+    assert isinstance(carol, Case)
+    assert sorted(await asyncio.gather(store.save_case(bob), store.save_case(carol))) == [False, True]
+    stored = await store.case(alert.id)
+    assert stored in (bob, carol)
+    await store.put(an_alert(revision=2))
+    assert await store.case(alert.id) == stored, "a new revision leaves the case alone"
+
+
+async def test_concurrent_puts_keep_the_highest_revision(store: AlertStore) -> None:
+    revisions = [an_alert(revision=revision) for revision in (3, 1, 5, 2, 4, 5)]
+    took = await asyncio.gather(*(store.put(alert) for alert in revisions))
+    assert took[0]
+    (entry,) = await store.due(10, NOON)
+    assert entry.alert.revision == 5
+
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["put", "receipt", "failed", "postpone", "wake"]),
+        st.integers(1, 3),
+        st.integers(1, 4),
+        st.integers(0, 3),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps)
+def test_memory_and_redis_agree_on_any_story(redis_port: int, story: list[tuple[str, int, int, int]]) -> None:
+    """A model test: the same calls leave the same outbox. Severity grows with the revision of alert 3."""
+
+    async def play(store: AlertStore) -> list[Any]:
+        answers: list[Any] = []
+        for call, number, revision, delay in story:
+            severity = ("low", "low", "high", "critical")[revision - 1] if number == 3 else "medium"
+            alert = an_alert(number, revision=revision, severity=severity)
+            match call:
+                case "put":
+                    answers.append(await store.put(alert))
+                case "receipt":
+                    await store.receipt(alert.id, shown(alert))
+                case "failed":
+                    await store.failed(alert.id, revision, "x", NOON + delay)
+                case "postpone":
+                    await store.postpone(alert.id, NOON + delay)
+                case "wake":
+                    await store.wake()
+            due = [(entry.alert, entry.receipt, entry.failures) for entry in await store.due(10, NOON + 1)]
+            answers.append(due)
+        return answers
+
+    async def on_redis() -> list[Any]:
+        store = RedisAlertStore.connect(f"redis://127.0.0.1:{redis_port}/1")
+        await store._client.flushdb()
+        try:
+            return await play(store)
+        finally:
+            await store.close()
+
+    assert asyncio.run(on_redis()) == asyncio.run(play(MemoryAlertStore()))
+
+
+async def test_memory_forgets_the_oldest_delivered_only() -> None:
+    store = MemoryAlertStore(delivered_kept=2)
+    for number in range(5):
+        await store.put(an_alert(number))
+    for number in range(4):
+        await store.receipt(an_alert(number).id, shown(an_alert(number)))
+    assert [entry.alert for entry in await store.list(10)] == [an_alert(4), an_alert(3), an_alert(2)]
+
+
+async def test_redis_lets_only_the_delivered_expire(redis_store: RedisAlertStore) -> None:
+    alert, key = an_alert(), f"{{test}}:alert:{an_alert().id}"
+    await redis_store.put(alert)
+    assert await redis_store._client.ttl(key) == -1
+    await redis_store.receipt(alert.id, shown(alert))
+    assert DELIVERED_KEPT - 10 < await redis_store._client.ttl(key) <= DELIVERED_KEPT
+    await redis_store.put(an_alert(revision=2))
+    assert await redis_store._client.ttl(key) == -1
+
+
+async def test_redis_forgets_what_has_expired_from_its_index(redis_store: RedisAlertStore) -> None:
+    for number in range(50):
+        await redis_store.put(an_alert(number))
+    gone = [f"{{test}}:alert:{an_alert(number).id}" for number in range(45)]
+    await redis_store._client.delete(*gone)
+    assert len(await redis_store.list(100)) == 5
+    for number in range(100, 200):
+        await redis_store.put(an_alert(number))
+    assert await redis_store._client.zcard("{test}:index") < 150
+
+
+async def test_redis_outlives_its_client(redis_store: RedisAlertStore, redis_port: int) -> None:
+    await redis_store.put(an_alert())
+    other = RedisAlertStore.connect(f"redis://127.0.0.1:{redis_port}/0", prefix="test")
+    assert await ids(other) == [an_alert().id]
+    await other.close()
+
+
+async def test_without_redis_the_store_says_so() -> None:
+    store = RedisAlertStore.connect("redis://127.0.0.1:1/0")
+    with pytest.raises(StoreUnavailable, match="AUDITWATCH_REDIS"):
+        await store.put(an_alert())
+
+
+def test_a_client_that_decodes_is_refused() -> None:
+    with pytest.raises(ValueError, match="decode_responses"):
+        RedisAlertStore(Redis(decode_responses=True))
