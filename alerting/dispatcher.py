@@ -171,7 +171,7 @@ class _Loop:
         self.strikes[channel] = strikes + 1
         pause = problem.after or min(backoff(strikes), LONGEST_PAUSE)
         self._rest(channel, pause)
-        wait = max(pause, backoff(entry.failures)) if problem.unsure else pause
+        wait = pause + backoff(entry.failures) if problem.unsure else pause  # behind the others of its channel
         _log.warning("alert %s waits %.0f s: %s", entry.alert.id, wait, problem)
         await self._failed(entry, str(problem), wait)
 

@@ -79,7 +79,8 @@ def fold(state: RiskState | None, finding: Finding) -> tuple[RiskState, tuple[Al
 def absorb(state: RiskState | None, finding: Finding) -> tuple[RiskState, tuple[int, ...]]:
     """The state with the finding in it, and the episodes whose alert may have changed.
 
-    For a batch: absorb all, then call `alert_of` once for each episode touched.
+    Cheaper than `fold` for a batch, but `alert_of` must be asked before a later finding pushes the episode out of the
+    state (EPISODES): a batch that spans two days of one entity has to use `fold`, or an alert is lost.
     """
     state = state or RiskState(finding.entity)
     index = finding.time // EPISODE

@@ -122,7 +122,8 @@ class MemoryAlertStore:
 
     async def failed(self, alert_id: str, revision: int, error: str, retry_at: int) -> None:
         entry = self._entries.get(alert_id)
-        if entry and not (entry.receipt and entry.receipt.revision >= revision):
+        sent = entry.receipt.revision if entry and entry.receipt else -1
+        if entry and alert_id not in self._delivered and sent < revision:
             failures = entry.failures + 1
             self._entries[alert_id] = Entry(entry.alert, entry.receipt, failures, retry_at, error)
 

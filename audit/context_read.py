@@ -29,7 +29,7 @@ class Problem(msgspec.Struct, frozen=True):
         return f"{self.path}:{self.line}: {self.what}"
 
 
-@dataclass(slots=False)
+@dataclass
 class File:
     """A context file that has been read; lines are looked up only when there is something to say about them."""
 

@@ -117,7 +117,7 @@ def _aws(key: str, record: Record, people: People) -> Evidence:
         issuer = _text(_inner(session_context, "sessionIssuer"), "arn")
         more = _role_session(role, session, issuer, people)
         return Evidence((*firm, *more.firm), (*loose, *more.loose))
-    if "@" in (user := _text(who, "userName")):
+    if _text(who, "type") in _FEDERATED and "@" in (user := _text(who, "userName")):
         loose.append(people.called(user))
     return Evidence(firm, loose)
 
@@ -178,17 +178,19 @@ def _principal_key(system: str, key: str) -> str:
     if system == "aws":
         role, session = split_session(key)
         if session:
-            joint = key[len(role)]
-            key = role + joint + session.lower() if "@" in session else key if _personal(session) else role
+            key = f"{role}{key[len(role)]}{folded}" if (folded := _personal(session)) else role
     elif system in _CASELESS:
         key = key.lower()
     return f"{system}:{key}"
 
 
-def _personal(session: str) -> bool:
-    """Whether a session name looks like a person's (alice, bob.smith2) rather than a program's."""
+def _personal(session: str) -> str:
+    """A session name that looks like a person's (ada@example.com, bob.smith2), "" where a program made it."""
     plain = session.lower()
-    return _PERSONAL.fullmatch(plain) is not None and not any(word in plain for word in _MACHINE_WORDS)
+    if _EMAIL.fullmatch(plain):
+        return plain
+    made = any(word in plain for word in _MACHINE_WORDS) or _PERSONAL.fullmatch(plain) is None
+    return "" if made else session
 
 
 def _inner(record: Record, field: str) -> Record:
@@ -207,6 +209,9 @@ def _texts(record: Record, field: str) -> list[str]:
 
 
 _CENTRE_ROLE = ":assumed-role/AWSReservedSSO_"
+_FEDERATED = frozenset({"SAMLUser", "WebIdentityUser", "IdentityCenterUser", "Unknown"})
+"""Types whose userName a company's provider wrote; an IAM user may be called bob@company by anybody who creates one."""
 _CASELESS = frozenset({"okta", "github", "entra", "google", "slack"})
+_EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{1,63}")
 _PERSONAL = re.compile(r"[a-z]{1,32}(?:[._-][a-z]{1,32}){0,2}\d{0,3}")
 _MACHINE_WORDS = ("session", "botocore", "boto3", "aws-", "awscli", "terraform", "lambda", "role-")

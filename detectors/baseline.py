@@ -22,6 +22,9 @@ HALF_LIFE = 14 * 86_400
 REBASE_AFTER = 64
 """Half-lives past the landmark; float32 counts reach to 128."""
 
+YOUNG_EVENTS, YOUNG_SECONDS = 50, 3 * 86_400
+"""A baseline is young until it has learnt so many events and for so long: a burst of 50 is no history."""
+
 ACTION, RESOURCE, COUNTRY, ASN, AGENT, NETWORK = range(6)
 CAPACITY = (36, 32, 6, 8, 8, 10)
 REGIONS = tuple((sum(CAPACITY[:kind]), sum(CAPACITY[: kind + 1])) for kind in range(len(CAPACITY)))
@@ -31,8 +34,8 @@ HOURS = 48
 # Scalars. Decayed totals: weight of all tokens seen of a kind, weight of those seen for the first time, hours with
 # activity, events that failed. Short counters fall by e in 15 minutes, an hour or a day. The last eight hold the usual
 # height of the short counters: their peak since the last look, then mean and variance of its logarithm.
-LANDMARK, NEWEST, EVENTS = range(3)
-TOTAL = 3
+LANDMARK, FIRST, NEWEST, EVENTS = range(4)
+TOTAL = 4
 NOVEL = TOTAL + len(CAPACITY)
 (
     ACTIVE_HOURS, FAILED, RECENT, SPREAD, FAILURES, DENIALS, NEW_HOUR, NEW_DAY,
@@ -67,8 +70,6 @@ class Baseline:
 
     __slots__ = ("counts", "hours", "keys", "scalars", "seen", "slots")
 
-    __hash__ = None  # type: ignore[assignment]  # mutable
-
     def __init__(self) -> None:
         self.keys, self.counts, self.seen = _NO_KEYS[:], _NO_COUNTS[:], _NO_TIMES[:]
         self.hours, self.scalars = _NO_HOURS[:], _NO_SCALARS[:]
@@ -78,6 +79,12 @@ class Baseline:
     def events(self) -> int:
         """Number of events learnt."""
         return int(self.scalars[EVENTS])
+
+    @property
+    def young(self) -> bool:
+        """Whether it knows too little for what it finds strange to accuse anybody."""
+        events, age = self.scalars[EVENTS], self.scalars[NEWEST] - self.scalars[FIRST]
+        return events < YOUNG_EVENTS or age < YOUNG_SECONDS
 
     def weight(self, time: float) -> float:
         """What an event at `time` (seconds) weighs in the decayed counts: 0.0 in the remote past, never infinite."""
@@ -108,7 +115,7 @@ class Baseline:
         return True
 
     def rebase(self, time: float) -> None:
-        """Move the landmark to at most one half-life before `time`. Exact, but for counts too small to matter."""
+        """Move the landmark to at most one half-life before `time`; counts lose no bit unless they vanish."""
         steps = int((time - self.scalars[LANDMARK]) // HALF_LIFE)
         self.scalars[LANDMARK] += steps * HALF_LIFE
         self.counts = array("f", [ldexp(count, -steps) for count in self.counts])

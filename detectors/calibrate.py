@@ -1,4 +1,4 @@
-"""From a forest's score to how rare it is: strangeness = -log10 of the probability of a score as high or higher.
+"""From scores to how rare they are: strangeness = -log10 of the probability of a score as high or higher.
 
 Below the 98 % quantile of the training scores the probability is read off their quantiles; above it, off a generalised
 Pareto tail fitted by probability-weighted moments (Hosking and Wallis, "Parameter and Quantile Estimation for the
@@ -24,7 +24,7 @@ _LEVELS = np.linspace(0.0, 1.0 - TAIL, 99)
 _LN10 = 2.302585092994046
 
 
-class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Curve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`scores` rise strictly, `strangeness` belongs to them; above the last one the tail (`shape`, `scale`) takes over.
 
     Raises:
@@ -44,7 +44,7 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("calibration is no rising curve: train the model again")
 
     def __call__(self, score: float) -> float:
-        """Strangeness of one anomaly score (higher = stranger), rounded to 1e-6 so that no last bit decides.
+        """Strangeness of one score (higher = stranger), rounded to 1e-6 so that no last bit decides.
 
         One score at a time, so that what else is in a batch cannot matter.
         """
@@ -65,8 +65,35 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return log1p(self.shape * excess / self.scale) / self.shape / _LN10
 
 
-def calibrate(scores: NDArray[np.float64]) -> Calibration:
-    """The calibration of training scores (n,), higher = stranger.
+class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The forest and the rarity of single features, each as strangeness, added, and as strangeness once more.
+
+    Adding the two logarithms found more attacks within a budget of alerts than either alone.
+    """
+
+    forest: Curve
+    rarity: Curve
+    both: Curve
+
+    def __call__(self, forest: NDArray[np.float64], rarity: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Strangeness of events from their anomaly scores and rarities, (n,) and (n,) -> (n,)."""
+        pairs = zip(forest.tolist(), rarity.tolist(), strict=True)
+        return np.array([self.both(self.forest(one) + self.rarity(two)) for one, two in pairs], dtype=np.float64)
+
+
+def calibrate(forest: NDArray[np.float64], rarity: NDArray[np.float64]) -> Calibration:
+    """The calibration of a training set's anomaly scores and rarities, (n,) and (n,), higher = stranger.
+
+    Raises:
+        ValueError: with fewer than `MIN_SCORES` events.
+    """
+    one, two = fit_curve(forest), fit_curve(rarity)
+    sums = [one(score) + two(rare) for score, rare in zip(forest.tolist(), rarity.tolist(), strict=True)]
+    return Calibration(one, two, fit_curve(np.array(sums)))
+
+
+def fit_curve(scores: NDArray[np.float64]) -> Curve:
+    """The curve of training scores (n,), higher = stranger.
 
     Raises:
         ValueError: with fewer than `MIN_SCORES` scores.
@@ -76,7 +103,7 @@ def calibrate(scores: NDArray[np.float64]) -> Calibration:
     grid = np.quantile(scores, _LEVELS)
     last_of_equals = np.append(np.diff(grid) > 0, True)
     shape, scale = fit_tail(scores[scores > grid[-1]] - grid[-1])
-    return Calibration(
+    return Curve(
         scores=tuple(grid[last_of_equals].tolist()),
         strangeness=tuple(-log10(1.0 - level) for level in _LEVELS[last_of_equals].tolist()),
         shape=shape,
@@ -93,7 +120,7 @@ def fit_tail(excesses: NDArray[np.float64]) -> tuple[float, float]:
     ordered = np.sort(excesses)
     mean = float(ordered.mean()) if ordered.size else 0.0
     if mean <= 0.0:
-        return 0.0, 1e-6
+        return 0.0, 1.0
     weights = 1.0 - (np.arange(1, ordered.size + 1) - 0.35) / ordered.size
     moment = float((weights * ordered).mean())
     shape = 2.0 - mean / (mean - 2.0 * moment) if mean > 2.0 * moment else HEAVIEST

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from math import expm1
 
 import msgspec
+import numpy as np
 
 from audit.event import AuditEvent
 from detectors.baseline import (
@@ -31,8 +32,8 @@ from detectors.model import Model
 from detectors.observation import Observation, agent_family, network
 
 MOST = 3
-COMMON = 0.2
-"""A value that this share of events exceeds explains nothing."""
+RARE = 1.3
+"""-log10 of the share of events that have such a value: 1 in 20; what is more common explains nothing."""
 TEXT_CHARS = 80
 
 
@@ -62,27 +63,13 @@ def explain(
     model: Model, baseline: Baseline, obs: Observation, event: AuditEvent, row: Sequence[float]
 ) -> tuple[str, ...]:
     """At most three reasons, the rarest first; `baseline` as it was when `row` was computed."""
-    reasons: list[str] = []
-    told: set[Callable[[Evidence], str]] = set()
-    for _, _, place in sorted(_rarities(model, row)):
+    rarities = model.tails.levels(np.array([row], dtype=np.float64))[0].tolist()
+    reasons: dict[Callable[[Evidence], str], str] = {}
+    for place in sorted(range(len(row)), key=rarities.__getitem__, reverse=True):
         phrase = _PHRASES.get(model.features[place], _other)
-        if phrase not in told:
-            told.add(phrase)
-            reasons.append(phrase(Evidence(baseline, obs, event, row[place])))
-    return tuple(reasons[:MOST]) or ("an unusual combination of things that are each usual",)
-
-
-def _rarities(model: Model, row: Sequence[float]) -> list[tuple[float, float, int]]:
-    """(tail probability, minus the distance beyond, column) of each value that is not common."""
-    card = model.card
-    found = []
-    for place, (value, quantiles) in enumerate(zip(row, card.quantiles, strict=True)):
-        exceeded = [(tail, bound) for tail, bound in zip(card.tails, quantiles, strict=True) if value > bound]
-        if exceeded and exceeded[-1][0] <= COMMON:
-            tail, bound = exceeded[-1]
-            width = quantiles[-1] - quantiles[0]
-            found.append((tail, (bound - value) / (width if width > 0 else 1.0), place))
-    return found
+        if rarities[place] >= RARE and phrase not in reasons:
+            reasons[phrase] = phrase(Evidence(baseline, obs, event, row[place]))
+    return tuple(reasons.values())[:MOST] or ("an unusual combination of things that are each usual",)
 
 
 def clip(text: str) -> str:
@@ -144,18 +131,18 @@ def _hour(evidence: Evidence) -> str:
 
 def _rate(evidence: Evidence) -> str:
     events = short_counts(evidence.baseline, evidence.obs)[0]
-    return f"{_number(events)} events in 15 min, usual peak {_number(_usual(evidence, RATE_MEAN))}"
+    return f"about {_number(events)} events in 15 min, usual peak {_number(_usual(evidence, RATE_MEAN))}"
 
 
 def _spread(evidence: Evidence) -> str:
     resources = short_counts(evidence.baseline, evidence.obs)[1]
-    return f"{_number(resources)} resources in 15 min, usual peak {_number(_usual(evidence, SPREAD_MEAN))}"
+    return f"about {_number(resources)} resources in 15 min, usual peak {_number(_usual(evidence, SPREAD_MEAN))}"
 
 
 def _failures(evidence: Evidence) -> str:
     events, _, failures, denials = short_counts(evidence.baseline, evidence.obs)
     usual = evidence.total(FAILED) / max(evidence.total(TOTAL + ACTION), 1.0)
-    bad = f"{_number(failures)} failed and {_number(denials)} denied of {_number(events)} events in 15 min"
+    bad = f"about {_number(failures)} failed and {_number(denials)} denied of {_number(events)} events in 15 min"
     return f"{bad}, usual {usual:.0%}"
 
 

@@ -17,6 +17,7 @@ from detectors.baseline import (
     EVENTS,
     FAILED,
     FAILURES,
+    FIRST,
     FOLDED_AT,
     FOLDS,
     HALF_LIFE,
@@ -56,30 +57,31 @@ SLOWEST = 1 / 64
 
 
 class Feature(msgspec.Struct, frozen=True, gc=False):
-    """One column of a row: its name and what it measures."""
+    """One column of a row. Columns of one group rise together and count as one when rarities are added up."""
 
     name: str
+    group: str
     meaning: str
 
 
 FEATURES: tuple[Feature, ...] = (
-    Feature("action_surprise", "bits: log2((T + d) / (max(n, v) + d)); n, v, T: this action, new ones, all; d = DOUBT"),
-    Feature("resource_surprise", "bits, of the resource"),
-    Feature("country_surprise", "bits, of the country; 0 when not known"),
-    Feature("asn_surprise", "bits, of the autonomous system; 0 when not known"),
-    Feature("agent_surprise", "bits, of the family of user agent; 0 when there is none"),
-    Feature("network_surprise", "bits, of the /24 or /48 of the source address; 0 when there is none"),
-    Feature("hour_surprise", "bits: activity in a flat week over own in this hour and its neighbours (halves)"),
-    Feature("origin_surprise", "bits: country + autonomous system + user agent + network"),
-    Feature("rate_z", "log1p(events in 15 min), in standard deviations above the own usual peak"),
-    Feature("spread_z", "log1p(distinct resources in 15 min), in standard deviations above the own usual peak"),
-    Feature("failures", "log1p(failed events in 15 min)"),
-    Feature("denials", "log1p(denied events in 15 min)"),
-    Feature("failure_excess", "share of failed and denied events in 15 min minus the own long-run share"),
-    Feature("novelty_1h", "log1p(bits of all first-seen tokens within an hour)"),
-    Feature("novelty_24h", "log1p(bits of all first-seen tokens within a day)"),
-    Feature("privileged_surprise", "action + origin surprise where the action changes rights, secrets or logging"),
-    Feature("gap", "log1p(hours since the principal was last seen)"),
+    Feature("action_surprise", "action", "bits: log2((all + d) / (max(this, new) + d)), decayed counts, d = DOUBT"),
+    Feature("privileged_surprise", "action", "action + origin bits where rights, secrets or logging are changed"),
+    Feature("resource_surprise", "resource", "bits, of the resource; 0 where there is none"),
+    Feature("country_surprise", "origin", "bits, of the country; 0 when not known"),
+    Feature("asn_surprise", "origin", "bits, of the autonomous system; 0 when not known"),
+    Feature("network_surprise", "origin", "bits, of the /24 or /48 of the source address; 0 when there is none"),
+    Feature("origin_surprise", "origin", "bits: country + autonomous system + network + user agent"),
+    Feature("agent_surprise", "agent", "bits, of the family of user agent; 0 when there is none"),
+    Feature("hour_surprise", "hour", "bits: activity of a flat week over own in this hour and half its neighbours"),
+    Feature("rate_z", "pace", "log1p(events in 15 min), standard deviations above the own usual peak"),
+    Feature("spread_z", "pace", "log1p(distinct resources in 15 min), standard deviations above the own usual peak"),
+    Feature("failures", "failures", "log1p(failed events in 15 min)"),
+    Feature("denials", "failures", "log1p(denied events in 15 min)"),
+    Feature("failure_excess", "failures", "share of both in 15 min beyond the own long-run share"),
+    Feature("novelty_1h", "novelty", "log1p(bits of all first-seen tokens within an hour)"),
+    Feature("novelty_24h", "novelty", "log1p(bits of all first-seen tokens within a day)"),
+    Feature("gap", "gap", "log1p(hours since the principal was last seen)"),
 )
 
 
@@ -93,28 +95,28 @@ def features(baseline: Baseline, obs: Observation) -> list[float]:
     now = max(time, newest)
     idle, late = now - newest, now - time
     weight = baseline.weight(now)
-    surprises, new = _surprises(baseline, obs.tokens, weight)
-    action, resource, country, asn, agent, network = surprises
-    origin = country + asn + agent + network
+    (action, resource, country, asn, agent, network), new = _surprises(baseline, obs.tokens, weight)
+    origin = country + asn + network + agent
     recent, spread, failures, denials = short_counts(baseline, obs)
+    usual_failures = scalars[FAILED] / (scalars[TOTAL + ACTION] + 3.0 * weight)
     folds = scalars[FOLDS]
     return [
         action,
+        action + origin if obs.privileged else 0.0,
         resource,
         country,
         asn,
-        agent,
         network,
-        _hour_surprise(baseline, time, weight),
         origin,
+        agent,
+        _hour_surprise(baseline, time, weight),
         _deviation(log1p(recent), scalars[RATE_MEAN], scalars[RATE_VAR], folds),
         _deviation(log1p(spread), scalars[SPREAD_MEAN], scalars[SPREAD_VAR], folds),
         log1p(failures),
         log1p(denials),
-        (failures + denials) / (recent + 3.0) - scalars[FAILED] / (scalars[TOTAL + ACTION] + 3.0 * weight),
+        max(0.0, (failures + denials) / (recent + 3.0) - usual_failures),
         log1p(scalars[NEW_HOUR] * exp(-idle / HOUR) + new * exp(-late / HOUR)),
         log1p(scalars[NEW_DAY] * exp(-idle / DAY) + new * exp(-late / DAY)),
-        action + origin if obs.privileged else 0.0,
         log1p(idle / HOUR) if scalars[EVENTS] else 0.0,
     ]
 
@@ -123,7 +125,7 @@ def learn(baseline: Baseline, obs: Observation) -> None:
     """Fold one event into the baseline, in place. A late event weighs what it would have weighed in time."""
     scalars, time = baseline.scalars, obs.time
     if not scalars[EVENTS]:
-        scalars[LANDMARK] = scalars[NEWEST] = scalars[FOLDED_AT] = time
+        scalars[LANDMARK] = scalars[FIRST] = scalars[NEWEST] = scalars[FOLDED_AT] = time
     newest = scalars[NEWEST]
     now = max(time, newest)
     if now - scalars[LANDMARK] > REBASE_AFTER * HALF_LIFE:
@@ -203,7 +205,9 @@ def _hour_surprise(baseline: Baseline, time: int, weight: float) -> float:
 
 
 def _deviation(height: float, mean: float, var: float, looks: float) -> float:
-    """Standard deviations above the mean, shrunk while there were few looks."""
+    """Standard deviations above the mean (0 below it), shrunk while there were few looks."""
+    if height <= mean:
+        return 0.0
     spread = sqrt((var * looks + USUAL_VAR * USUAL_DOUBT) / (looks + USUAL_DOUBT))
     return (height - mean) / spread * looks / (looks + USUAL_DOUBT)
 

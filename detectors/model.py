@@ -1,4 +1,4 @@
-"""The one model that scores everybody: a forest over relative features, a calibration, and the card that says so."""
+"""The one model that scores everybody: a forest over relative features, how rare single ones are, and the card."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from audit.finding import Severity
 from detectors.baseline import Baseline
 from detectors.calibrate import Calibration
 from detectors.forest import Forest
+from detectors.rarity import Tails
 
-YOUNG = 50
-"""Events a baseline must have learnt before what it finds strange may count as more than low."""
 HIGH_ABOVE = 2.0
 """Strangeness above the threshold (powers of ten) from which an anomaly is of high severity."""
 
@@ -62,13 +61,18 @@ class Model:
 
     @property
     def calibration(self) -> Calibration:
-        """Forest score to strangeness."""
+        """Anomaly score and rarity to strangeness."""
         return self.card.calibration
 
     @property
     def threshold(self) -> float:
         """Strangeness from which an anomaly finding is raised."""
         return self.card.threshold
+
+    @cached_property
+    def tails(self) -> Tails:
+        """How rare single values are."""
+        return Tails(self.card.tails, self.card.quantiles)
 
     @cached_property
     def hash(self) -> str:
@@ -81,19 +85,11 @@ class Model:
         Raises:
             ValueError: when a row has another width or holds a number that is not finite.
         """
-        return strangeness(self.forest, self.calibration, rows)
+        table = np.asarray(rows, dtype=np.float64).reshape(len(rows), len(self.features))
+        return self.calibration(-self.forest.score_samples(table), self.tails.rarity(table))
 
     def severity(self, strangeness: float, baseline: Baseline) -> Severity:
         """How grave an anomaly is: low below the threshold or while the baseline is young, else medium or high."""
-        if strangeness < self.threshold or baseline.events < YOUNG:
+        if strangeness < self.threshold or baseline.young:
             return "low"
         return "high" if strangeness >= self.threshold + HIGH_ABOVE else "medium"
-
-
-def strangeness(
-    forest: Forest, calibration: Calibration, rows: Sequence[Sequence[float]] | NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """What `Model.score` does, for a model still in the making."""
-    table = np.asarray(rows, dtype=np.float64).reshape(len(rows), forest.features)
-    scores = forest.score_samples(table)
-    return np.array([calibration(-score) for score in scores.tolist()], dtype=np.float64)

@@ -90,9 +90,8 @@ def network(address: str) -> str:
 @lru_cache(maxsize=8_192)
 def is_privileged(deed: str) -> bool:
     """Whether "source action resource-type" changes rights, credentials, secrets or logging, or reads a secret."""
-    if _READING.search(deed):
-        return _SECRET.search(deed) is not None
-    return _POWER.search(deed) is not None
+    act = deed.partition(" ")[2]
+    return (_SECRET if _READING.match(act) else _POWER).search(act) is not None
 
 
 _KIND_INDEX = {kind: index for index, kind in enumerate(KINDS)}
@@ -114,7 +113,7 @@ _SYSTEMS = (
     ("darwin", "mac"),
     ("linux", "linux"),
 )
-_READING = re.compile(r"(?i)^\S+ (?:batchget|get|list|describe|head|lookup|search|view|read|watch|policy\.evaluate)")
+_READING = re.compile(r"(?i)(?:batchget|get|list|describe|head|lookup|search|view|read|watch|policy\.evaluate)")
 _SECRET = re.compile(r"(?i)secret|passworddata|credential")
 _POWER = re.compile(
     r"""(?ix)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tempfile
 from hashlib import sha256
 from math import isclose
 from pathlib import Path
@@ -41,14 +40,12 @@ class Registry:
     def publish(self, model: Model) -> str:
         """Store a model under its hash and return that id; it is not current until promoted."""
         folder = self.path / model.hash
-        if not folder.is_dir():
-            self.path.mkdir(parents=True, exist_ok=True)
-            draft = Path(tempfile.mkdtemp(prefix=".publish-", dir=self.path))
+        if not self._is_sound(model.hash):
+            draft = self.path / f".publish-{model.hash}-{os.getpid()}"
+            draft.mkdir(parents=True, exist_ok=True)
             write_model(draft, model)
-            try:
-                draft.rename(folder)
-            except OSError:  # somebody else published the same model meanwhile
-                shutil.rmtree(draft)
+            shutil.rmtree(folder, ignore_errors=True)  # what is left of a damaged one
+            draft.rename(folder)
         self.load(model.hash)
         return model.hash
 
@@ -102,6 +99,12 @@ class Registry:
         """Id of the model in the shadow, None where there is none."""
         return next(iter(self._read("shadow")), None)
 
+    def _is_sound(self, id: str) -> bool:
+        try:
+            return self.load(id).hash == id
+        except RegistryError:
+            return False
+
     def _folder(self, id: str) -> Path:
         if not _ID.fullmatch(id):
             raise RegistryError(
@@ -120,12 +123,9 @@ class Registry:
 
     def _write(self, name: str, ids: tuple[str, ...]) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(prefix=f".{name}-", dir=self.path)
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write("".join(f"{id}\n" for id in ids))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, self.path / name)
+        draft = self.path / f".{name}-{os.getpid()}"
+        _store(draft, "".join(f"{id}\n" for id in ids).encode())
+        draft.replace(self.path / name)
 
 
 def default_model() -> Model:
@@ -139,8 +139,8 @@ def default_model() -> Model:
 
 def write_model(folder: Path, model: Model) -> None:
     """Write card.json and forest.bin into an existing folder."""
-    (folder / CARD).write_bytes(msgspec.json.format(msgspec.json.encode(model.card), indent=1) + b"\n")
-    (folder / FOREST).write_bytes(model.forest.to_bytes())
+    _store(folder / CARD, msgspec.json.format(msgspec.json.encode(model.card), indent=1) + b"\n")
+    _store(folder / FOREST, model.forest.to_bytes())
 
 
 def read_model(folder: Path) -> Model:
@@ -164,6 +164,13 @@ def read_model(folder: Path) -> Model:
     return model
 
 
+def _store(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def _bytes(path: Path, most: int) -> bytes:
     try:
         with path.open("rb") as file:
@@ -182,7 +189,11 @@ def _check(model: Model, folder: Path) -> None:
         raise RegistryError(
             f"{folder / CARD}: made for other features than this version computes; train the model again"
         )
-    if len(card.quantiles) != len(expected) or any(len(row) != len(card.tails) for row in card.quantiles):
+    if (
+        not card.tails
+        or len(card.quantiles) != len(expected)
+        or any(len(row) != len(card.tails) for row in card.quantiles)
+    ):
         raise RegistryError(f"{folder / CARD}: quantiles do not fit features and tails; train the model again")
     try:
         scores = model.score(card.golden_rows).tolist()

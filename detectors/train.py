@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from sklearn.ensemble import IsolationForest
 
 from audit.event import MICROSECONDS, AuditEvent, rfc3339
-from detectors.baseline import Baseline
+from detectors.baseline import YOUNG_EVENTS, YOUNG_SECONDS, Baseline
 from detectors.calibrate import MIN_SCORES, calibrate
 from detectors.features import FEATURES, features, learn, observe
 from detectors.forest import Forest
-from detectors.model import YOUNG, Card, Model, strangeness
+from detectors.model import Card, Model
+from detectors.rarity import Tails
 
 TAILS = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005)
 GOLDEN = 32
@@ -39,10 +40,10 @@ class Matrix:
     names: tuple[str, ...]
 
 
-def matrix(events: Iterable[AuditEvent], *, burn_in: int = YOUNG) -> Matrix:
+def matrix(events: Iterable[AuditEvent], *, young: bool = False) -> Matrix:
     """The training matrix of events in the order in which they came.
 
-    Anonymous actors have no baseline; the first `burn_in` events of each principal teach, but give no row.
+    Anonymous actors have no baseline; while a baseline is young, events teach but give no row, unless `young`.
     """
     rows, times, principals = array("d"), array("q"), array("q")
     baselines: dict[str, Baseline] = {}
@@ -52,7 +53,7 @@ def matrix(events: Iterable[AuditEvent], *, burn_in: int = YOUNG) -> Matrix:
             continue
         baseline = baselines.setdefault(event.actor.id, Baseline())
         observation = observe(event)
-        if baseline.events >= burn_in:
+        if young or not baseline.young:
             rows.extend(features(baseline, observation))
             times.append(event.time)
             principals.append(numbers.setdefault(event.actor.id, len(numbers)))
@@ -68,7 +69,6 @@ def train(
     n_estimators: int = 100,
     max_samples: int = 256,
     alerts_per_day: float = 10.0,
-    burn_in: int = YOUNG,
 ) -> tuple[Model, Card]:
     """A model and its card (also `model.card`) from events in the order in which they came. Deterministic.
 
@@ -76,20 +76,22 @@ def train(
     one alert) as `alerts_per_day` allows over the days of training.
 
     Raises:
-        ValueError: when fewer than `MIN_SCORES` events come after the burn-in.
+        ValueError: when fewer than `MIN_SCORES` events come from baselines that are not young.
     """
-    table = matrix(events, burn_in=burn_in)
+    table = matrix(events)
     if len(table.rows) < MIN_SCORES:
         raise ValueError(
-            f"{len(table.rows)} events after a burn-in of {burn_in} a principal are too few: "
-            f"train on a longer period (at least {MIN_SCORES} such events)"
+            f"only {len(table.rows)} events are of principals known for {YOUNG_SECONDS // 86_400} days and "
+            f"{YOUNG_EVENTS} events: train on a longer period (at least {MIN_SCORES} such events)"
         )
     fitted = IsolationForest(
         n_estimators=n_estimators, max_samples=min(max_samples, len(table.rows)), random_state=seed
     )
     forest = Forest.from_sklearn(fitted.fit(table.rows.astype(np.float32)))
-    calibration = calibrate(-forest.score_samples(table.rows))
-    scores = strangeness(forest, calibration, table.rows)
+    quantiles = tuple(map(tuple, np.quantile(table.rows, [1.0 - tail for tail in TAILS], axis=0).T.tolist()))
+    anomaly, rarity = -forest.score_samples(table.rows), Tails(TAILS, quantiles).rarity(table.rows)
+    calibration = calibrate(anomaly, rarity)
+    scores = calibration(anomaly, rarity)
     golden = _golden(scores)
     card = Card(
         features=tuple(feature.name for feature in FEATURES),
@@ -97,7 +99,7 @@ def train(
         alerts_per_day=alerts_per_day,
         calibration=calibration,
         tails=TAILS,
-        quantiles=tuple(map(tuple, np.quantile(table.rows, [1.0 - tail for tail in TAILS], axis=0).T.tolist())),
+        quantiles=quantiles,
         golden_rows=tuple(map(tuple, table.rows[golden].tolist())),
         golden_strangeness=tuple(scores[golden].tolist()),
         forest_sha256=sha256(forest.to_bytes()).hexdigest(),

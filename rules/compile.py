@@ -27,7 +27,7 @@ class RuleSet:
     `hash` names their content: the same for the same rules, wherever their files lie.
     """
 
-    __slots__ = ("_correlations_of", "_indexes", "correlations", "hash", "rules")
+    __slots__ = ("_by_id", "_correlations_of", "_indexes", "correlations", "hash", "rules")
 
     def __init__(
         self, rules: Sequence[Rule] = (), correlations: Sequence[Correlation] = (), content: Sequence[object] = ()
@@ -36,6 +36,7 @@ class RuleSet:
         self.correlations = tuple(correlations)
         self.hash = content_hash(content)
         self._indexes: dict[str, Index] = {}
+        self._by_id = {correlation.id: correlation for correlation in self.correlations}
         by_rule: dict[str, list[Correlation]] = defaultdict(list)
         for correlation in self.correlations:
             for rule_id in correlation.rule_ids:
@@ -52,6 +53,10 @@ class RuleSet:
     def correlations_of(self, rule_id: str) -> tuple[Correlation, ...]:
         """The correlations that count the matches of a rule."""
         return self._correlations_of.get(rule_id, ())
+
+    def correlation(self, correlation_id: str) -> Correlation | None:
+        """The correlation of this id, None where the set has none (a reload took it away)."""
+        return self._by_id.get(correlation_id)
 
     def _index(self, source: str) -> Index:
         index = Index([rule for rule in self.rules if routed(rule.product, rule.service, source)])

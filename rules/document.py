@@ -82,6 +82,25 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
 
 
+def documents_of(paths: Sequence[Path]) -> tuple[list[Document], list[RuleError]]:
+    """The documents of files and folders (*.yml, *.yaml below them), and what keeps them from being read."""
+    found: list[Document] = []
+    errors: list[RuleError] = []
+    for path in paths:
+        files = _files(path)
+        if not files:
+            errors.append(RuleError(path, 1, 1, "no rules here", "name a .yml file or a folder that holds some"))
+        for file in files:
+            documents, wrong = read(file)
+            found += documents
+            errors += wrong
+    return found, errors
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(file for file in path.rglob("*") if file.suffix in (".yml", ".yaml")) if path.is_dir() else [path]
+
+
 def read(path: Path) -> tuple[list[Document], list[RuleError]]:
     """The documents of one file, and what keeps it from being read."""
     try:
@@ -96,9 +115,9 @@ def read(path: Path) -> tuple[list[Document], list[RuleError]]:
         while loader.check_node():
             node = loader.get_node()
             assert node is not None
-            twice = list(_keys_written_twice(path, node))
-            errors += twice
-            if not twice:
+            wrong = list(_wrong_keys(path, node))
+            errors += wrong
+            if not wrong:
                 _add(path, node, loader.construct_document(node), documents, errors)
     except (yaml.YAMLError, ValueError) as error:
         errors.append(_yaml_error(path, error))
@@ -117,7 +136,8 @@ def _add(path: Path, node: yaml.Node, data: Any, documents: list[Document], erro
         )
 
 
-def _keys_written_twice(path: Path, root: yaml.Node) -> Iterator[RuleError]:
+def _wrong_keys(path: Path, root: yaml.Node) -> Iterator[RuleError]:
+    """Keys written twice in one mapping, of which YAML would keep the last, and keys that are no text."""
     seen: set[int] = set()
     stack = [root]
     while stack:
@@ -128,15 +148,22 @@ def _keys_written_twice(path: Path, root: yaml.Node) -> Iterator[RuleError]:
         if isinstance(node, yaml.SequenceNode):
             stack += node.value
         elif isinstance(node, yaml.MappingNode):
-            keys: set[str] = set()
-            for key, value in node.value:
-                if isinstance(key, yaml.ScalarNode) and key.value in keys:
-                    mark = key.start_mark
-                    yield RuleError(
-                        path, mark.line + 1, mark.column + 1, f"key {key.value!r} is written twice", "keep one of them"
-                    )
-                keys.add(str(key.value))
-                stack.append(value)
+            stack += [value for _, value in node.value]
+            yield from _wrong_keys_of(path, node)
+
+
+def _wrong_keys_of(path: Path, node: yaml.MappingNode) -> Iterator[RuleError]:
+    keys: set[str] = set()
+    for key, _ in node.value:
+        line, column = key.start_mark.line + 1, key.start_mark.column + 1
+        if key.tag not in _KEY_TAGS:
+            yield RuleError(path, line, column, f"key {key.value!r} is not read as text", "quote it")
+        elif key.value in keys:
+            yield RuleError(path, line, column, f"key {key.value!r} is written twice", "keep one of them")
+        keys.add(str(key.value))
+
+
+_KEY_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 
 
 def _child(node: yaml.Node, key: Key) -> tuple[yaml.Mark, yaml.Node] | None:

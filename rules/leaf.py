@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
+from math import isfinite
 from operator import ge, gt, le, lt
 from typing import Any
 
@@ -196,7 +197,8 @@ def _number(value: Any) -> float | None:
         return float(value) if abs(value) < 1e300 else None
     if value.__class__ is not str or len(value) > _LONGEST_NUMBER or not _NUMBER.fullmatch(value):
         return None
-    return float(value)
+    number = float(value)
+    return number if isfinite(number) else None
 
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?\s*", re.ASCII)

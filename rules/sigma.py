@@ -41,7 +41,7 @@ from sigma.types import (
 from rules.assemble import COMMON_KEYS, ParsedCorrelation, ParsedRule, assemble
 from rules.compile import RuleSet
 from rules.condition import And, Leaf, Node, Not, Op, Or
-from rules.document import Document, Key, RuleError, RuleErrors, did_you_mean, read
+from rules.document import Document, Key, RuleError, RuleErrors, did_you_mean, documents_of
 from rules.fields import NORMALISED, canonical
 
 __all__ = ["RuleError", "RuleErrors", "library", "load"]
@@ -91,8 +91,8 @@ def load(paths: Sequence[Path]) -> RuleSet:
     """
     rules: list[ParsedRule] = []
     correlations: list[ParsedCorrelation] = []
-    errors: list[RuleError] = []
-    for document in _documents(paths, errors):
+    documents, errors = documents_of(paths)
+    for document in documents:
         data = document.data
         if "filter" in data:
             errors.append(
@@ -108,21 +108,6 @@ def load(paths: Sequence[Path]) -> RuleSet:
     if errors:
         raise RuleErrors(errors)
     return loaded
-
-
-def _documents(paths: Sequence[Path], errors: list[RuleError]) -> list[Document]:
-    found: list[Document] = []
-    for path in paths:
-        files = (
-            sorted(file for file in path.rglob("*") if file.suffix in (".yml", ".yaml")) if path.is_dir() else [path]
-        )
-        if not files:
-            errors.append(RuleError(path, 1, 1, "no rules here", "name a .yml file or a folder that holds some"))
-        for file in files:
-            documents, wrong = read(file)
-            found += documents
-            errors += wrong
-    return found
 
 
 def _rule(document: Document, errors: list[RuleError]) -> list[ParsedRule]:

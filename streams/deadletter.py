@@ -58,5 +58,3 @@ def to_line(letter: DeadLetter) -> bytes:
 def from_line(line: bytes) -> DeadLetter:
     """The letter of a JSON line. Raises msgspec.DecodeError."""
     return msgspec.json.decode(line, type=DeadLetter)
-
-

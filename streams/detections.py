@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from detectors.model import Model
-
 from audit.context import Context
 from audit.finding import Version
+from detectors.model import Model
 from rules.compile import RuleSet
 
 

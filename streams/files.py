@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import io
 import os
 import sys
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO, Protocol
 
 import msgspec
@@ -45,12 +48,12 @@ def records(path: str, follow: bool = False) -> Iterator[tuple[int, bytes]]:
     """
     number = 0
     try:
-        with _open(path) as stream:
+        with _opened(path) as stream:
             lines = _grown(path, stream) if follow and path != "-" else _documents(_lines(stream))
             for number, line in lines:
                 for record in _records_of(line):
                     yield number, record
-    except (OSError, EOFError, ValueError, zlib.error) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise FileError(path, number, _what(error)) from error
 
 
@@ -66,10 +69,18 @@ class _Stream(Protocol):
     def readline(self, size: int = -1, /) -> bytes: ...
 
 
-def _open(path: str) -> BinaryIO:
-    """The file, unpacked where it is gzip. Standard input stays open after use."""
-    stream = os.fdopen(os.dup(sys.stdin.fileno()), "rb") if path == "-" else open(path, "rb")  # noqa: SIM115
-    return gzip.open(stream) if stream.peek(2)[:2] == _GZIP else stream  # type: ignore[return-value]
+@contextmanager
+def _opened(path: str) -> Iterator[_Stream]:
+    if path == "-":  # left open for whoever owns it
+        standard = sys.stdin.buffer
+        yield _unpacked(standard if isinstance(standard, io.BufferedReader) else io.BufferedReader(standard))  # type: ignore[arg-type]
+    else:
+        with open(path, "rb") as stream:
+            yield _unpacked(stream)
+
+
+def _unpacked(stream: io.BufferedReader) -> _Stream:
+    return gzip.GzipFile(fileobj=stream) if stream.peek(2)[:2] == _GZIP else stream
 
 
 def _lines(stream: _Stream) -> Iterator[tuple[int, bytes]]:
@@ -103,9 +114,7 @@ def _document(start: int, line: bytes, lines: Iterator[tuple[int, bytes]]) -> by
         held.append(line)
         size += len(line) + 1
         if size > LARGEST_DOCUMENT:
-            raise ValueError(
-                f"the document from line {start} on is larger than {LARGEST_DOCUMENT} bytes: use JSON lines"
-            )
+            raise OSError(errno.EFBIG, f"the document is larger than {LARGEST_DOCUMENT} bytes: give it as JSON lines")
         if line.startswith(_CLOSING) and _is_whole(document := b"\n".join(held)):
             return document
     return b"\n".join(held)
@@ -147,25 +156,29 @@ def _unwrapped(line: bytes) -> bytes:
         return line
 
 
-def _grown(path: str, stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+def _grown(path: str, first: _Stream) -> Iterator[tuple[int, bytes]]:
     """The lines of a file as it grows; a file put in its place, or a cut one, is read from its start."""
-    if isinstance(stream, gzip.GzipFile):
-        raise ValueError("a gzip file does not grow: read it without following")
+    if not isinstance(first, io.BufferedReader):
+        raise OSError(errno.EINVAL, "a gzip file does not grow: read it without following")
+    stream: BinaryIO = first
     number, rest, replaced = 0, b"", False
-    while True:
-        piece = stream.readline(LARGEST_DOCUMENT)
-        rest += piece
-        if rest.endswith(b"\n") or len(rest) >= LARGEST_DOCUMENT or (replaced and not piece and rest):
-            number += 1
-            if rest.strip():
-                yield number, rest.rstrip(b"\r\n")
-            rest = b""
-        elif not piece and replaced:
-            stream.close()
-            stream, number, replaced = open(path, "rb"), 0, False  # noqa: SIM115
-        elif not piece:  # seen before the last look at the file: nothing written to the old one is missed
-            replaced = _is_replaced(path, stream)
-            time.sleep(0 if replaced else POLL)
+    try:
+        while True:
+            piece = stream.readline(LARGEST_DOCUMENT)
+            rest += piece
+            if rest.endswith(b"\n") or len(rest) >= LARGEST_DOCUMENT or (replaced and not piece and rest):
+                number += 1
+                if rest.strip():
+                    yield number, rest.rstrip(b"\r\n")
+                rest = b""
+            elif not piece and replaced:
+                stream.close()
+                stream, number, replaced = open(path, "rb"), 0, False  # noqa: SIM115
+            elif not piece:  # the old file is read once more after this look, so nothing written to it is missed
+                replaced = _is_replaced(path, stream)
+                time.sleep(0 if replaced else POLL)
+    finally:
+        stream.close()
 
 
 def _is_replaced(path: str, stream: BinaryIO) -> bool:

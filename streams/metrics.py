@@ -30,7 +30,8 @@ _COUNTERS = {
     for name in get_args(CounterName)
 }
 _GAUGES = {
-    name: Gauge(f"auditwatch_{name}", f"auditwatch {name}", ["label"], registry=REGISTRY) for name in get_args(GaugeName)
+    name: Gauge(f"auditwatch_{name}", f"auditwatch {name}", ["label"], registry=REGISTRY)
+    for name in get_args(GaugeName)
 }
 STEP_SECONDS = Histogram(
     "auditwatch_step_seconds",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from audit.context import Context
+from audit.event import AuditEvent
 from audit.sources.reader import Reject, read
 from streams.packet import Output, mark
 from streams.processor import Fault
@@ -21,9 +22,9 @@ class RawMessage(NamedTuple):
     payload: bytes
 
 
-def normalise(messages: Sequence[RawMessage], context: Context) -> tuple[list[Output], list[Fault]]:
+def normalise(messages: Sequence[RawMessage], context: Context) -> tuple[list[Output[AuditEvent]], list[Fault]]:
     """The events of each message, keyed by principal, and the records nobody could read."""
-    outputs: list[Output] = []
+    outputs: list[Output[AuditEvent]] = []
     faults: list[Fault] = []
     for source, lane, offset, arrival, payload in messages:
         index = 0

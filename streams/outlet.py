@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
+from alerting.alert import Alert
 from alerting.alert import to_line as alert_line
 from streams import deadletter
 from streams.metrics import count
-from streams.packet import Output, parcels
+from streams.packet import Output, Signal, parcels
 from streams.processor import Emit, Fault
 
 EVENTS, FINDINGS, ALERTS, DEADLETTER = "audit.events", "audit.findings", "audit.alerts", "audit.deadletter"
@@ -23,7 +25,7 @@ class Outlet:
         self._producer = producer
         self._clock = clock
 
-    async def packets(self, topic: str, outputs: Sequence[Output], origins: Mapping[int, str], partitions: int) -> None:
+    async def packets(self, topic: str, outputs: Sequence[Output[Any]], origins: Mapping[int, str], partitions: int) -> None:
         """Sends outputs packed by target partition and waits until all are stored."""
         sent = [
             await self._producer.send(topic, payload, partition=target)
@@ -31,7 +33,7 @@ class Outlet:
         ]
         await asyncio.gather(*sent)
 
-    async def alerts(self, outputs: Sequence[Output]) -> None:
+    async def alerts(self, outputs: Sequence[Output[Alert]]) -> None:
         """Sends alerts, one JSON object a message, keyed by the alert's key."""
         sent = [
             await self._producer.send(ALERTS, alert_line(output.item), key=output.key.encode("utf-8", "surrogatepass"))
@@ -54,18 +56,18 @@ class Outlet:
     def score_emit(self, origin: Callable[[int], str], partitions: int) -> Emit:
         """How score sends: signals to the partition of their entity."""
 
-        async def emit(outputs: Sequence[Output], faults: Sequence[Fault]) -> None:
+        async def emit(outputs: Sequence[Output[Signal]], faults: Sequence[Fault]) -> None:
             lanes = {output.partition for output in outputs}
             await self.packets(FINDINGS, outputs, {lane: origin(lane) for lane in lanes}, partitions)
             await self.letters("score", {fault.partition: (EVENTS, fault.partition) for fault in faults}, faults)
-            count("findings", by=sum(1 for output in outputs if output.item.finding))  # type: ignore[union-attr]
+            count("findings", by=sum(output.item.finding is not None for output in outputs))
 
         return emit
 
     def correlate_emit(self) -> Emit:
         """How correlate sends: alerts as JSON for whoever wants them."""
 
-        async def emit(outputs: Sequence[Output], faults: Sequence[Fault]) -> None:
+        async def emit(outputs: Sequence[Output[Alert]], faults: Sequence[Fault]) -> None:
             await self.alerts(outputs)
             await self.letters("correlate", {fault.partition: (FINDINGS, fault.partition) for fault in faults}, faults)
 

@@ -7,11 +7,10 @@ the highest mark it has seen per origin, so an item emitted twice (a crash betwe
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from alerting.alert import Alert
 from audit.event import AuditEvent
 from audit.finding import Finding
 from rules.correlation import Match
@@ -40,13 +39,13 @@ class Packet(msgspec.Struct, Generic[Item], array_like=True, frozen=True):
     items: list[Item]
 
 
-class Output(NamedTuple):
+class Output(NamedTuple, Generic[Item]):
     """An item on its way out: the partition it was made from, its mark there, and the key it goes by."""
 
     partition: int
     mark: int
     key: str
-    item: AuditEvent | Signal | Alert
+    item: Item
 
 
 def mark(offset: int, item: int = 0, ordinal: int = 0) -> int:
@@ -59,9 +58,9 @@ decode_events = msgspec.msgpack.Decoder(Packet[AuditEvent]).decode
 decode_signals = msgspec.msgpack.Decoder(Packet[Signal]).decode
 
 
-def parcels(outputs: Sequence[Output], origins: Mapping[int, str], partitions: int) -> Iterator[tuple[int, bytes]]:
+def parcels(outputs: Sequence[Output[Any]], origins: Mapping[int, str], partitions: int) -> Iterator[tuple[int, bytes]]:
     """Packs outputs into (partition, payload) messages; what one origin sends to one partition keeps its order."""
-    lanes: dict[tuple[int, int], list[Output]] = {}
+    lanes: dict[tuple[int, int], list[Output[Any]]] = {}
     for output in outputs:
         lanes.setdefault((output.partition, partition_of(output.key, partitions)), []).append(output)
     for (source, target), lane in lanes.items():
@@ -70,8 +69,8 @@ def parcels(outputs: Sequence[Output], origins: Mapping[int, str], partitions: i
             yield target, encode(Packet(origins[source], marks, items))
 
 
-def _chunks(lane: list[Output]) -> Iterator[list[Output]]:
-    chunk: list[Output] = []
+def _chunks(lane: list[Output[Any]]) -> Iterator[list[Output[Any]]]:
+    chunk: list[Output[Any]] = []
     size = 0
     for output in lane:
         weight = len(output.item.raw) + 300 if isinstance(output.item, AuditEvent) else 1_000

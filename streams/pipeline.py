@@ -8,17 +8,18 @@ Both are pure folds: no clock, no I/O, the same answer for the same items in the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 import orjson
-from detectors.anomaly import anomaly_finding
 
 from alerting import risk
+from alerting.alert import Alert
 from audit.event import AuditEvent
 from audit.finding import Finding, at_least
+from detectors.anomaly import anomaly_finding
 from detectors.features import Observation, observe
 from rules import correlation as correlations
 from rules.correlation import Match, Window
@@ -146,7 +147,8 @@ def _fold_alone(deed: _Deed, detections: Detections) -> None:
     deed.strangeness = float(model.score([row])[0])
     anomaly = None
     if deed.strangeness >= model.threshold:
-        anomaly = anomaly_finding(model, principal.baseline, deed.observation, deed.event, row, detections.version)
+        told = anomaly_finding(model, principal.baseline, deed.event, row, deed.strangeness)
+        anomaly = msgspec.structs.replace(told, version=detections.version)
         deed.findings.append(anomaly)
     _take(deed, anomaly)
 
@@ -159,7 +161,7 @@ def _take(deed: _Deed, anomaly: Finding | None) -> None:
         deed.principal.learn(deed.observation)
 
 
-def _signals(deed: _Deed) -> list[Output]:
+def _signals(deed: _Deed) -> list[Output[Signal]]:
     signals = [Signal(finding.entity, finding=finding) for finding in deed.findings]
     signals += [Signal(match.entity, match=match) for match in deed.matches]
     partition, mark, _ = deed.arrival
@@ -202,24 +204,16 @@ class Correlate:
         self, arrivals: Sequence[Arrival[Signal]], states: Mapping[str, Entity], detections: Detections
     ) -> Verdict:
         """Windows first, then risk: a correlation that fires counts like any other finding."""
-        touched: dict[tuple[str, int], Arrival[Signal]] = {}
-        for arrival in arrivals:
-            signal = arrival.item
+        alerts: dict[str, Output[Alert]] = {}
+        for partition, mark, signal in arrivals:
             entity = states[signal.entity]
             finding = signal.finding or _window(entity, signal.match, detections)
-            if finding is not None:
-                entity.risk, episodes = risk.absorb(entity.risk, finding)
-                for episode in episodes:
-                    touched[signal.entity, episode] = arrival
-        return Verdict([*_alerts(touched, states)], [])
-
-
-def _alerts(touched: Mapping[tuple[str, int], Arrival[Signal]], states: Mapping[str, Entity]) -> Iterator[Output]:
-    for (entity, episode), (partition, mark, _) in touched.items():
-        state = states[entity].risk
-        alert = risk.alert_of(state, episode) if state else None
-        if alert:
-            yield Output(partition, mark, alert.key, alert)
+            if finding is None:
+                continue
+            entity.risk, raised = risk.fold(entity.risk, finding)
+            for alert in raised:
+                alerts[alert.id] = Output(partition, mark, alert.key, alert)
+        return Verdict(list(alerts.values()), [])
 
 
 def _window(entity: Entity, match: Match | None, detections: Detections) -> Finding | None:

@@ -137,7 +137,11 @@ class Processor(Generic[Item, State]):
         """The partitions whose position in the store is no longer the one in memory (a Redis that came back older)."""
         numbers = list(self._partitions)
         stored = await self._store.positions(numbers)
-        return [n for n, raw in zip(numbers, stored, strict=True) if n in self._partitions and self._partitions[n].raw != raw]
+        return [
+            n
+            for n, raw in zip(numbers, stored, strict=True)
+            if n in self._partitions and self._partitions[n].raw != raw
+        ]
 
     async def step(self, messages: Sequence[Message], detections: Detections) -> list[Gap]:
         """Folds the messages that are next in their opened partitions, emits, saves; skips those already folded.

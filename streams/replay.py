@@ -22,7 +22,7 @@ from audit.sources.reader import Reject, read
 from streams import trail
 from streams.detections import Detections
 from streams.files import FileError, records
-from streams.packet import Output, Packet, encode, mark
+from streams.packet import Output, Packet, Signal, encode, mark
 from streams.pipeline import Correlate, Score
 from streams.processor import Fault, Message, Processor
 from streams.store import MemoryStateStore
@@ -94,22 +94,22 @@ class Run:
         if self._keep_scores:
             self.result.scores.extend(scores)
 
-    async def _to_correlate(self, outputs: Sequence[Output], faults: Sequence[Fault]) -> None:
+    async def _to_correlate(self, outputs: Sequence[Output[Signal]], faults: Sequence[Fault]) -> None:
         self.result.faults.extend(faults)
         if not outputs:
             return
         for output in outputs:
-            if output.item.finding:  # type: ignore[union-attr]
-                self._keep(output.item.finding)  # type: ignore[union-attr]
+            if output.item.finding:
+                self._keep(output.item.finding)
         offset = self._offsets[1]
         self._offsets[1] += 1
         payload = encode(Packet("replay", [output.mark for output in outputs], [output.item for output in outputs]))
         await self._correlate.step([Message(0, offset, payload)], self._detections)
 
-    async def _to_alerts(self, outputs: Sequence[Output], faults: Sequence[Fault]) -> None:
+    async def _to_alerts(self, outputs: Sequence[Output[Alert]], faults: Sequence[Fault]) -> None:
         self.result.faults.extend(faults)
         for output in outputs:
-            alert: Alert = output.item  # type: ignore[assignment]
+            alert = output.item
             self.result.alerts[alert.id] = alert
             for finding in alert.findings:
                 if finding.kind == "correlation":

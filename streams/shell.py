@@ -69,7 +69,9 @@ class Shell:
         if position.incarnation != incarnation:
             self._halt(_RECREATED.format(topic=self.topic, stored=position.incarnation, now=incarnation))
         if not sound:
-            self._halt(_LOST.format(topic=self.topic, partition=partition, next=position.offset + 1, start=start, end=end))
+            self._halt(
+                _LOST.format(topic=self.topic, partition=partition, next=position.offset + 1, start=start, end=end)
+            )
         return position
 
     async def run(self, messages: Sequence[Message], detections: Callable[[], Detections]) -> dict[int, int]:

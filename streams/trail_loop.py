@@ -19,6 +19,8 @@ from streams.settings import Settings
 from streams.trail import Overtaken, Shelf
 
 GROUP = "auditwatch-trail"
+SESSION_MS = 10_000
+"""After which a dead process's partitions pass to another; brokers refuse less than 6 s."""
 POLL_MS = 250
 POLL_MESSAGES = 64
 MAX_EVENTS = 50_000
@@ -68,8 +70,9 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]
             auto_offset_reset="earliest",
             fetch_max_wait_ms=POLL_MS,
             max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
-            session_timeout_ms=10_000,
-            heartbeat_interval_ms=3_000,
+            session_timeout_ms=SESSION_MS,
+            heartbeat_interval_ms=SESSION_MS // 3,
+            rebalance_timeout_ms=SESSION_MS,
         )
         self.consumer.subscribe([EVENTS], listener=self)
         await self.consumer.start()
@@ -89,9 +92,10 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]
             if each.partition not in self.shelves:
                 await self._take_over(each)
         batch = await self.consumer.getmany(timeout_ms=POLL_MS, max_records=POLL_MESSAGES)
-        for each, messages in batch.items():
-            if each.partition in self.shelves:
-                _put(self.shelves[each.partition], messages)
+        async with self.writing:  # a rebalance may be writing the shelves just now, and take them away
+            for each, messages in batch.items():
+                if each.partition in self.shelves:
+                    _put(self.shelves[each.partition], messages)
 
     async def _take_over(self, partition: TopicPartition) -> None:
         shelf = await asyncio.to_thread(Shelf.take_over, self.settings.trail, self.topic, partition.partition)
@@ -112,10 +116,13 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]
             offsets: dict[TopicPartition, int] = {}
             for partition, shelf in list(self.shelves.items()):
                 try:
-                    offsets[TopicPartition(EVENTS, partition)] = await asyncio.to_thread(shelf.flush) + 1
+                    last = await asyncio.to_thread(shelf.flush)
                 except Overtaken as error:
                     log.warning("%s: taking it over anew", error)
                     del self.shelves[partition]
+                else:
+                    if last >= 0:
+                        offsets[TopicPartition(EVENTS, partition)] = last + 1
             await self._commit(offsets)
 
     async def _same_topic(self) -> bool:
@@ -126,15 +133,16 @@ class Follower(ConsumerRebalanceListener):  # type: ignore[misc]
             return False
         if now != self.topic:
             raise KafkaProblem(
-                f"{EVENTS} is not the topic it was ({self.topic}, now {now}): it was created anew, got more partitions, "
-                "or a memory broker restarted. Start `auditwatch trail` again; what is on disk stays"
+                f"{EVENTS} is no longer the topic it was ({self.topic}, now {now}): created anew, more partitions, or "
+                "a memory broker restarted. Start `auditwatch trail` again; what is on disk stays"
             )
         return True
 
     async def _commit(self, offsets: dict[TopicPartition, int]) -> None:
         """Only for those who watch the group's lag: where we go on is read from the files."""
         try:
-            await self.consumer.commit({each: offset for each, offset in offsets.items() if offset})
+            if offsets:
+                await self.consumer.commit(offsets)
         except KafkaError as error:
             log.info("offsets not committed: %s", error)
 

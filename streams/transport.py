@@ -125,5 +125,8 @@ class Transport(driver.Transport):
 class App(faust.App):
     """A Faust app that reads by chunk."""
 
+    def _create_directories(self) -> None:
+        """None: what must be kept is in Redis."""
+
     def _new_transport(self) -> Transport:
         return Transport(self.conf.broker_consumer, self)

@@ -1,4 +1,4 @@
-"""The Faust app: agents over the topics, each body one guarded call.
+"""The Faust apps: normalise, score and correlate in the worker, dispatch in the dispatcher; each body one guarded call.
 
 Faust delivers and commits; what is right after a crash is decided by the positions in the store (streams/shell.py).
 An offset is acknowledged only after the state that covers it was written.
@@ -8,182 +8,100 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import time
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
 
 import faust
-from aiokafka import AIOKafkaProducer
-from faust.types import TP
 
 from streams.detections import Detections
-from streams.kafka import MAX_MESSAGE_BYTES, RAW, client_options
-from streams.kafka_log import KafkaLog
-from streams.metrics import DELAY_SECONDS, STEP_SECONDS, count, gauge
-from streams.normalise import RawMessage, normalise
-from streams.outlet import EVENTS, FINDINGS, Outlet
-from streams.pipeline import Correlate, Score
-from streams.processor import Message, Processor
+from streams.dispatch import Dispatch
+from streams.engine import Engine
+from streams.health import Health
+from streams.kafka import ALERTS, EVENTS, FINDINGS, RAW, client_options
 from streams.settings import Settings
-from streams.shell import PATIENCE, Shell
-from streams.store import RedisStateStore, connect
 from streams.transport import App, Chunks
-from streams.watchdog import Watchdog
-
-log = logging.getLogger("auditwatch.worker")
 
 CHUNKS = 8
 """Chunks an agent takes at once; with fetches of at most half a megabyte that bounds the memory of a batch."""
 FETCH_BYTES = 512 * 1024
 WITHIN = 0.02
-CHECK_SECONDS = 5.0
-EX_SOFTWARE = 70
 
-
-class Engine:
-    """What the agents share: the producer, the two shells, the rewinds they asked for."""
-
-    def __init__(self, app: App, settings: Settings, detections: Detections, sources: Sequence[str]) -> None:
-        self.app = app
-        self.detections = detections
-        self.watchdog = Watchdog(halt)
-        self.shells: dict[str, Shell] = {}
-        self._settings = settings
-        self._sources = list(sources)
-        self._starting = asyncio.Lock()
-        self._rewinds: set[tuple[str, int]] = set()
-        self._rewound = asyncio.Event()
-
-    async def start(self, adopt: bool) -> None:
-        """Connects once, before the first message is handled."""
-        async with self._starting:
-            if self.shells:
-                return
-            settings = self._settings
-            self.log = KafkaLog(settings)
-            await self.log.start()
-            topics = [RAW + source for source in self._sources] + [EVENTS, FINDINGS]
-            self._incarnations = await self.log.incarnations(topics)
-            self._producer = AIOKafkaProducer(**client_options(settings), max_request_size=MAX_MESSAGE_BYTES)
-            await self._producer.start()
-            self._outlet = Outlet(self._producer, lambda: int(time.time() * 1e6))
-            self._redis = connect(settings)
-            self._partitions = {topic: int(each.rpartition("/")[2]) for topic, each in self._incarnations.items()}
-            score_emit = self._outlet.score_emit(lambda lane: self._origin(EVENTS, lane), self._partitions[FINDINGS])
-            self._open_shell(Processor(Score(), RedisStateStore(self._redis, "events"), score_emit), EVENTS, adopt)
-            correlate_emit = self._outlet.correlate_emit()
-            self._open_shell(Processor(Correlate(), RedisStateStore(self._redis, "findings"), correlate_emit), FINDINGS, adopt)
-            self.watchdog.start()
-
-    def _open_shell(self, processor: Processor[Any, Any], topic: str, adopt: bool) -> None:
-        shell = Shell(processor, topic, self.log, lambda partition: self._rewinds.add((topic, partition)), halt)
-        shell.adopt = adopt
-        self.shells[topic] = shell
-
-    async def stop(self) -> None:
-        """Closes what `start` opened."""
-        if self.shells:
-            await self._producer.stop()
-            await self.log.stop()
-            await self._redis.aclose()
-
-    async def normalise(self, events: Sequence[Any]) -> None:
-        """Raw chunks -> packets of events; stays with the batch until the broker has them."""
-        started = time.perf_counter()
-        lanes = [event.value.tp for event in events]
-        messages = [
-            RawMessage(chunk.tp.topic.removeprefix(RAW), lane, record.offset, record.timestamp * 1000, record.value or b"")
-            for lane, chunk in enumerate(event.value for event in events)
-            for record in chunk.records
-        ]
-        outputs, faults = normalise(messages, self.detections.context)
-        origins = {lane: self._origin(*tp) for lane, tp in enumerate(lanes)}
-        for attempt in range(1_000_000):
-            try:
-                await self._outlet.packets(EVENTS, outputs, origins, self._partitions[EVENTS])
-                await self._outlet.letters("normalise", dict(enumerate(lanes)), faults)
-                break
-            except Exception as error:
-                await self._survive("normalise", error, attempt)
-        count("records", by=len(outputs) + len(faults))
-        self._done("normalise", started, events)
-
-    async def fold(self, topic: str, events: Sequence[Any]) -> None:
-        """Chunks of packets through the shell of their topic; acknowledges what the store now covers."""
-        started = time.perf_counter()
-        messages = [
-            Message(record.partition, record.offset, record.value or b"")
-            for event in events
-            for record in event.value.records
-        ]
-        shell = self.shells[topic]
-        done = await shell.run(messages, lambda: self.detections)
-        self.watchdog.failed(shell.last_error)
-        covered = [event for event in events if event.message.offset <= done.get(event.message.partition, -1)]
-        self._done(topic, started, covered)
-
-    async def _survive(self, stage: str, error: Exception, attempt: int) -> None:
-        count("errors", stage)
-        self.watchdog.failed(f"{stage}: {error!r}")
-        pause = PATIENCE[min(attempt, len(PATIENCE) - 1)]
-        log.exception("%s: batch failed, trying again in %s s", stage, pause)
-        await asyncio.sleep(pause)
-
-    def _done(self, stage: str, started: float, events: Sequence[Any]) -> None:
-        for event in events:
-            event.ack()
-        if events:
-            self.watchdog.moved()
-            DELAY_SECONDS.labels(stage).observe(max(0.0, time.time() - events[-1].message.timestamp))
-        STEP_SECONDS.labels(stage).observe(time.perf_counter() - started)
-
-    def _origin(self, topic: str, partition: int) -> str:
-        return f"{topic}/{partition}@{self._incarnations[topic]}"
-
-    def assigned(self, partitions: set[TP]) -> None:
-        """Forgets what may no longer be ours, and has each partition of a stage start where its store stands."""
-        self._rewinds = {(tp.topic, tp.partition) for tp in partitions if tp.topic in (EVENTS, FINDINGS)}
-        for shell in self.shells.values():
-            shell.forget(set(shell.processor.owned))
-        gauge("partitions", len(partitions))
-
-    async def rewind_asked(self) -> None:
-        """Seeks the partitions somebody asked for to where their store stands."""
-        for topic, partition in list(self._rewinds):
-            if self.app.rebalancing:
-                return
-            self._rewinds.discard((topic, partition))
-            tp = TP(topic, partition)
-            if tp in self.app.consumer.assignment():
-                try:
-                    position = await self.shells[topic].open(partition)
-                    await self.app.consumer.rewind(tp, position.offset + 1)
-                    count("rewinds", topic)
-                except Exception as error:
-                    self._rewinds.add((topic, partition))
-                    await self._survive(f"rewind of {topic}/{partition}", error, 2)
-
-    async def look_around(self) -> None:
-        """Did a store move behind us, and how far behind are we? An idle worker counts as one that moves."""
-        waiting = 0
-        for topic, shell in self.shells.items():
-            await shell.check()
-            ends = {tp.partition: self.app.consumer.highwater(tp) or 0 for tp in self._assignment(topic)}
-            lag = sum(shell.lag(ends).values())
-            gauge("lag", lag, topic)
-            waiting += lag
-        if not waiting:
-            self.watchdog.moved()
-
-    def _assignment(self, topic: str) -> list[TP]:
-        return [tp for tp in self.app.consumer.assignment() if tp.topic == topic]
+Handle = Callable[[list[Any]], Awaitable[None]]
 
 
 def build(settings: Settings, detections: Detections, sources: Sequence[str], adopt: bool = False) -> App:
-    """The worker's app: normalise, score and correlate over their topics, which must exist."""
-    app = App(
-        "auditwatch",
+    """The worker's app: normalise, score and correlate over their topics, which must exist.
+
+    Args:
+        settings: broker and Redis must be set.
+        detections: rules, model and context.
+        sources: names of the audit.raw topics to read.
+        adopt: go on from the start of a log that is not the one the state was computed on.
+    """
+    app = _app("auditwatch", settings)
+    engine = Engine(app, settings, detections, sources)
+    health = Health(settings.listen, engine.missing)
+
+    async def guarded(stream: Any, handle: Handle) -> None:
+        await engine.start(adopt)
+        async for batch in _fresh(app, stream):
+            await handle(batch)
+
+    @app.agent(_topic(app, *(RAW + source for source in sources)), name="normalise")
+    async def normalise(stream: Any) -> None:
+        await guarded(stream, engine.normalise)
+
+    @app.agent(_topic(app, EVENTS), name="score")
+    async def score(stream: Any) -> None:
+        await guarded(stream, lambda batch: engine.fold(EVENTS, batch))
+
+    @app.agent(_topic(app, FINDINGS), name="correlate")
+    async def correlate(stream: Any) -> None:
+        await guarded(stream, lambda batch: engine.fold(FINDINGS, batch))
+
+    @app.on_partitions_assigned.connect
+    async def assigned(_app: Any, assigned: Any, **_: Any) -> None:
+        engine.assigned(assigned)
+
+    @app.task
+    async def background() -> None:
+        await health.start()
+        await asyncio.gather(engine.keep_rewinding(), engine.keep_looking())
+
+    @app.on_before_shutdown.connect
+    async def closing(_app: Any, **_: Any) -> None:
+        await health.stop()
+        await engine.stop()
+
+    return app
+
+
+def build_dispatcher(settings: Settings, dispatch: Dispatch) -> App:
+    """The dispatcher's app: audit.alerts into the outbox, and delivery while its one partition is ours."""
+    app = _app("auditwatch-dispatcher", settings)
+
+    @app.agent(_topic(app, ALERTS), name="dispatch")
+    async def dispatch_agent(stream: Any) -> None:
+        async for batch in _fresh(app, stream):
+            for event in batch:
+                for record in event.value.records:
+                    await dispatch.put(record.value or b"")
+                event.ack()
+
+    @app.on_partitions_assigned.connect
+    async def assigned(_app: Any, assigned: Any, **_: Any) -> None:
+        await dispatch.owns(bool(assigned))
+
+    @app.on_partitions_revoked.connect
+    async def revoked(_app: Any, revoked: Any, **_: Any) -> None:
+        await dispatch.owns(False)
+
+    return app
+
+
+def _app(name: str, settings: Settings) -> App:
+    return App(
+        name,
         broker=settings.broker,
         broker_credentials=_credentials(settings),
         broker_session_timeout=6.0,
@@ -201,47 +119,17 @@ def build(settings: Settings, detections: Detections, sources: Sequence[str], ad
         web_enabled=False,
         store="memory://",
     )
-    engine = Engine(app, settings, detections, sources)
 
-    def topic(*names: str) -> Any:
-        return app.topic(*names, schema=Chunks())
 
-    async def guarded(stream: Any, handle: Any) -> None:
-        await engine.start(adopt)
-        async for batch in stream.noack_take(CHUNKS, within=WITHIN):
-            fresh = [event for event in batch if not app.consumer.is_stale(event.value)]
-            if fresh:
-                await handle(fresh)
+def _topic(app: App, *names: str) -> Any:
+    return app.topic(*names, schema=Chunks())
 
-    @app.agent(topic(*(RAW + source for source in sources)), name="normalise")
-    async def normalise_agent(stream: Any) -> None:
-        await guarded(stream, engine.normalise)
 
-    @app.agent(topic(EVENTS), name="score")
-    async def score_agent(stream: Any) -> None:
-        await guarded(stream, lambda events: engine.fold(EVENTS, events))
-
-    @app.agent(topic(FINDINGS), name="correlate")
-    async def correlate_agent(stream: Any) -> None:
-        await guarded(stream, lambda events: engine.fold(FINDINGS, events))
-
-    @app.on_partitions_assigned.connect
-    async def assigned(_app: Any, assigned: set[TP], **_: Any) -> None:
-        engine.assigned(assigned)
-
-    @app.timer(0.1)
-    async def rewind() -> None:
-        engine.watchdog.beat()
-        if engine.shells:
-            await engine.rewind_asked()
-
-    @app.timer(CHECK_SECONDS)
-    async def look_around() -> None:
-        if engine.shells and not app.rebalancing:
-            await engine.look_around()
-
-    app.engine = engine
-    return app
+async def _fresh(app: App, stream: Any) -> AsyncIterator[list[Any]]:
+    async for batch in stream.noack_take(CHUNKS, within=WITHIN):
+        fresh = [event for event in batch if not app.consumer.is_stale(event.value)]
+        if fresh:
+            yield fresh
 
 
 def _credentials(settings: Settings) -> Any:
@@ -259,11 +147,7 @@ def _credentials(settings: Settings) -> Any:
 
 def run(app: App) -> None:
     """Runs until SIGINT or SIGTERM."""
-    faust.Worker(app, loglevel="WARN", override_logging=False, redirect_stdouts=False).execute_from_commandline()
-
-
-def halt(reason: str) -> NoReturn:
-    """Ends the process at once: Faust's own ways out hang or take seconds (facts: engine)."""
-    log.critical("%s", reason)
-    logging.shutdown()
-    os._exit(EX_SOFTWARE)
+    logging.getLogger("mode.timers").setLevel("ERROR")
+    faust.Worker(
+        app, quiet=True, loglevel="WARN", override_logging=False, redirect_stdouts=False
+    ).execute_from_commandline()

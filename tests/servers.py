@@ -1,11 +1,12 @@
 """Real servers for tests. A conftest.py makes them fixtures: `pytest_plugins = ["tests.servers"]`.
 
-`broker` and `redis_server` are shared by the whole session: use topic names and key prefixes of your own. A test that
-kills its server starts one itself, with `Broker.start()`, `RedisServer.start(tmp_path)` or the fixture `own_kafka`.
+`broker`, `kafka_server` and `redis_server` are shared by the whole session: use topics and key prefixes of your own, or
+`fresh`. A test that kills its server starts one itself: `Broker.start()`, `RedisServer.start(tmp_path)`, `own_kafka`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Iterator
 from importlib.util import module_from_spec, spec_from_file_location
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from streams.embedded import Broker, EmbeddedError, RedisServer
+from streams.kafka import ALERTS, DEADLETTER, EVENTS, FINDINGS, admin, incarnations
 from streams.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,6 +68,18 @@ def any_broker(request: pytest.FixtureRequest) -> str:
 def settings(any_broker: str, tmp_path: Path) -> Settings:
     """Settings for each broker in turn, with few partitions and a trail of the test's own."""
     return Settings(broker=any_broker, partitions=3, raw_partitions=2, trail=tmp_path / "trail")
+
+
+@pytest.fixture
+async def fresh(settings: Settings) -> Settings:
+    """Like `settings`, on a broker that has none of our topics: for tests that read audit.events from its beginning."""
+    ours = [EVENTS, FINDINGS, ALERTS, DEADLETTER]
+    async with admin(settings) as client:
+        if there := sorted(await incarnations(settings, ours)):
+            await client.delete_topics(there)
+    while await incarnations(settings, ours):
+        await asyncio.sleep(0.05)
+    return settings
 
 
 def _kafka(folder: Path) -> KafkaServer:

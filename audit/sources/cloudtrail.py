@@ -16,6 +16,7 @@ _ANONYMOUS = {"anonymous", "anonymous_principal"}
 _FEDERATED_LOGINS = {"AssumeRoleWithSAML", "AssumeRoleWithWebIdentity"}
 _READS = ("Get", "List", "Describe", "Simulate", "Generate")
 _GRANTING = {"iam.amazonaws.com", "sso.amazonaws.com", "sso-directory.amazonaws.com", "identitystore.amazonaws.com"}
+_CLOUDTRAIL = Principal(id="cloudtrail.amazonaws.com", name="cloudtrail.amazonaws.com", kind="service")
 _ANONYMOUS_ACTOR = Principal(id="anonymous", name="anonymous", kind="unknown", identity="anonymous")
 
 
@@ -25,10 +26,11 @@ def normalise(record: Mapping[str, Any], raw: bytes) -> list[AuditEvent]:
     Raises:
         Unreadable: when it has no eventName (digest files, other products' reductions).
     """
-    action = text(record.get("eventName")) or text(mapping(record.get("insightDetails")).get("eventName"))
+    insight = mapping(record.get("insightDetails"))
+    action = text(record.get("eventName")) or text(insight.get("eventName"))
     if action is None:
         raise Unreadable("it has no eventName: not a CloudTrail event")
-    service = text(record.get("eventSource")) or "unknown"
+    service = text(record.get("eventSource")) or text(insight.get("eventSource")) or "unknown"
     who = mapping(record.get("userIdentity"))
     account = text(record.get("recipientAccountId")) or text(who.get("accountId"))
     outcome = _outcome(record, action)
@@ -86,8 +88,8 @@ def _actor(record: Mapping[str, Any], who: Mapping[str, Any], service: str, fail
     if kind == "AWSService" or (invoker and not (arn or principal or kind)):
         name = invoker if invoker and invoker != "AWS Internal" else service
         return Principal(name, name, "service", "asserted")
-    if not who:  # AWS acts on its own account: Insights, some service events
-        return Principal(service, service, "service", "asserted") if "insightDetails" in record else NOBODY
+    if not who:
+        return _CLOUDTRAIL if "insightDetails" in record else NOBODY
     account = text(who.get("accountId"))
     if _is_anonymous(kind, account, principal):
         return _ANONYMOUS_ACTOR

@@ -70,14 +70,20 @@ def split(payload: bytes) -> list[bytes]:
         mended = _mended(payload)
         if mended != payload:
             return split(mended)
-        raise Unreadable(f"it is no JSON: {error}") from None
+        slices = _told_apart(payload) if _LIST_OF_OBJECTS.match(payload) else []
+        if len(slices) < 2:
+            raise Unreadable(f"it is no JSON: {error}") from None
+        return slices
+
+
+_ABSENT = msgspec.Raw(b"")
 
 
 class _Batch(msgspec.Struct, gc=False, rename={"detail_type": "detail-type"}):
-    Records: msgspec.Raw | None = None
-    items: msgspec.Raw | None = None
-    detail: msgspec.Raw | None = None
-    detail_type: msgspec.Raw | None = None
+    Records: msgspec.Raw = _ABSENT
+    items: msgspec.Raw = _ABSENT
+    detail: msgspec.Raw = _ABSENT
+    detail_type: msgspec.Raw = _ABSENT
 
 
 _BATCH = msgspec.json.Decoder(_Batch)
@@ -94,9 +100,9 @@ def _split(payload: bytes) -> list[bytes]:
         return [line for line in payload.split(b"\n") if line.strip()]
     batch = _BATCH.decode(payload)
     for many in (batch.Records, batch.items):
-        if many is not None and bytes(many).startswith(b"["):
+        if many is not _ABSENT and bytes(many).startswith(b"["):
             return _slices(bytes(many))
-    if batch.detail is not None and batch.detail_type is not None and bytes(batch.detail).startswith(b"{"):
+    if batch.detail is not _ABSENT and batch.detail_type is not _ABSENT and bytes(batch.detail).startswith(b"{"):
         return [bytes(batch.detail)]
     return [payload]
 
@@ -112,6 +118,29 @@ def _is_lines(payload: bytes) -> bool:
     except (msgspec.DecodeError, RecursionError):
         return False
     return True
+
+
+_LIST_OF_OBJECTS = re.compile(rb"\s*\[\s*\{")
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{},]', re.DOTALL)
+
+
+def _told_apart(document: bytes) -> list[bytes]:
+    """The elements of a list by its brackets alone: a broken one (too deep, cut short) leaves its neighbours."""
+    depth, start, slices = 0, 0, []
+    for token in _TOKEN.finditer(document):
+        mark = token[0]
+        if mark in (b"[", b"{"):
+            depth += 1
+            start = token.end() if depth == 1 else start
+        elif mark in (b"]", b"}"):
+            depth -= 1
+        if depth == 0 or (depth == 1 and mark == b","):
+            slices.append(document[start : token.start()])
+            start = token.end()
+        if depth == 0:
+            break
+    slices.append(document[start:])
+    return [piece for piece in slices if piece.strip()]
 
 
 # Half a surrogate pair, left behind where a vendor cut a text short, would make the record unreadable to every

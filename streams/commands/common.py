@@ -22,9 +22,10 @@ from streams.embedded import EmbeddedError
 from streams.files import FileError
 from streams.kafka import KafkaProblem
 from streams.settings import Settings, SettingsError, load_settings
+from streams.trail import TrailError
 
 PROBLEMS = (
-    SettingsError, ContextErrors, RuleErrors, RegistryError, FileError, KafkaProblem, EmbeddedError, StoreUnavailable,
+    SettingsError, ContextErrors, RuleErrors, RegistryError, FileError, KafkaProblem, EmbeddedError, StoreUnavailable, TrailError,
 )  # fmt: skip
 
 config_option = click.option(

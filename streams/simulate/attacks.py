@@ -13,7 +13,8 @@ from streams.simulate.habits import repos, things
 from streams.simulate.kubernetes import Object
 from streams.simulate.life import pod
 from streams.simulate.model import HOUR, MINUTE, SECOND, Difficulty, Person, Seat, SimEvent
-from streams.simulate.places import HOSTING, ISPS, address
+from streams.simulate.places import HOSTING, address
+from streams.simulate.plan import home
 from streams.simulate.scene import Casting, Play, Scene, Stage, attackers_device
 from streams.simulate.words import ACCOUNTS, AWS_APP, GITHUB_APP, SERVICES
 
@@ -22,8 +23,9 @@ GET_OBJECT = Call("s3", "GetObject", "object")
 _RECON = calls("""
 s3:ListBuckets iam:ListUsers iam:ListRoles iam:ListPolicies iam:GetAccountAuthorizationDetails iam:GetAccountSummary
 ec2:DescribeInstances ec2:DescribeSecurityGroups ec2:DescribeVpcs ec2:DescribeSnapshots rds:DescribeDBInstances
-secretsmanager:ListSecrets lambda:ListFunctions20150331 organizations:ListAccounts kms:ListKeys cloudtrail:DescribeTrails
-guardduty:ListDetectors ses:GetSendQuota sts:GetSessionToken ssm:DescribeParameters ecr:DescribeRepositories
+secretsmanager:ListSecrets lambda:ListFunctions20150331 organizations:ListAccounts kms:ListKeys
+cloudtrail:DescribeTrails guardduty:ListDetectors ses:GetSendQuota sts:GetSessionToken ssm:DescribeParameters
+ecr:DescribeRepositories
 """)
 
 
@@ -36,9 +38,7 @@ def password_spray(scene: Scene) -> Deeds:
     moments = list(scene.times(len(tried) + 1, 300 if scene.hard else 12))
     for number, person in enumerate(tried):
         seat = msgspec.structs.replace(seats[number % len(seats)], person=person)
-        yield okta.session(seat).event(
-            moments[number], "user.session.start", [okta.user(person)], okta.WRONG_PASSWORD
-        )
+        yield okta.session(seat).event(moments[number], "user.session.start", [okta.user(person)], okta.WRONG_PASSWORD)
     yield from _break_in(scene, seats[0], moments[-1])
 
 
@@ -91,7 +91,9 @@ def privilege_escalation(scene: Scene) -> Deeds:
     """An engineer makes an administrator of a forgotten user and takes a key for it."""
     session = scene.aws(scene.usual())
     user = f"legacy-{scene.rng.choice(('deploy', 'reports', 'metrics'))}"
-    deeds = calls("iam:ListUsers iam:ListAttachedUserPolicies:user iam:AttachUserPolicy:grant iam:CreateLoginProfile:login")
+    deeds = calls(
+        "iam:ListUsers iam:ListAttachedUserPolicies:user iam:AttachUserPolicy:grant iam:CreateLoginProfile:login"
+    )
     for moment, call in zip(scene.times(len(deeds), 40), deeds, strict=True):
         thing = {"": "", "grant": f"{user}=AdministratorAccess"}.get(call.about, user)
         yield session.call(moment, call, thing)
@@ -147,7 +149,7 @@ def github_takeover(scene: Scene) -> Deeds:
     """Protection off, a deploy key and a token in, the repository public, all from abroad."""
     session = github.session(scene.away())
     repo = f"{scene.person.squad}-infra"
-    deeds = (
+    deeds: tuple[tuple[str, dict[str, str]], ...] = (
         ("protected_branch.destroy", {"name": "main"}),
         ("repository_secret_scanning_push_protection.disable", {}),
         ("public_key.create", {"title": "backup", "read_only": "false"}),
@@ -160,10 +162,10 @@ def github_takeover(scene: Scene) -> Deeds:
 
 
 def service_key_used_by_person(scene: Scene) -> Deeds:
-    """The deployment role's keys in the hands of an engineer at home: a machine that looks around like a human."""
+    """A service account's keys in the hands of an engineer at home: a machine that looks around like a human."""
     human = scene.rng.choice(scene.stage.employed(scene.day, "engineering"))
-    home = ISPS[human.city.name]
-    seat = Seat(scene.person, home, address(home, human.index * 37), human.device, scene.rng, scene.person.id)
+    network, number = home(human, scene.day)
+    seat = Seat(scene.person, network, address(network, number), human.device, scene.rng, scene.person.id)
     session = cloudtrail.session(seat, scene.person.accesses[0], scene.start - HOUR)
     for moment in scene.times(9 if scene.hard else 20, 45):
         call = scene.rng.choice(_RECON)
@@ -271,8 +273,8 @@ def _key_holders(stage: Stage, day: int) -> list[Person]:
     return [person for person in stage.employed(day) if person.access_key]
 
 
-def _deployer(stage: Stage, day: int) -> list[Person]:
-    return [stage.company.services["ci"]]
+def _machines(stage: Stage, day: int) -> list[Person]:
+    return [stage.company.services[name] for name in ("ci", "terraform", "reports", "backup")]
 
 
 def _lapsed(stage: Stage, day: int) -> list[Person]:
@@ -296,8 +298,8 @@ CATALOGUE: tuple[Kind, ...] = (
     Kind("repo_exfiltration", "T1213.003", ("medium", "hard"), repo_exfiltration, Casting(_engineers)),
     Kind("secrets_exfiltration", "T1552.007", ("medium", "hard"), secrets_exfiltration, Casting(_engineers)),
     Kind("github_takeover", "T1098", ("easy",), github_takeover, Casting(_engineers, "night")),
-    Kind("service_key_used_by_person", "T1552.004", ("hard",), service_key_used_by_person, Casting(_deployer, "ever")),
+    Kind("service_key_used_by_person", "T1552.004", ("hard",), service_key_used_by_person, Casting(_machines, "ever")),
     Kind("dormant_account", "T1078", ("medium", "hard"), dormant_account, Casting(_lapsed, "ever")),
     Kind("contractor_after_end", "T1133", ("medium", "hard"), contractor_after_end, Casting(_ended, "ever")),
-    Kind("insider_low_and_slow", "T1530", ("hard",), insider_low_and_slow, Casting(_aws_users)),
+    Kind("insider_low_and_slow", "T1530", ("hard",), insider_low_and_slow, Casting(_aws_users, takes=5)),
 )

@@ -189,11 +189,12 @@ def _dated(people: list[Person], days: int, rng: Random, start: date) -> list[Pe
     joins, leaves, lapsed = set(pool[:some]), set(pool[some : 2 * some]), set(pool[2 * some : 2 * some + some])
     ending = set(rng.sample(c := [p.index for p in people if p.kind == "contractor"], max(1, len(c) // 3)))
     middle = max(1, days // 2)
+    weekdays = [d for n in range(1, days) if (d := start + timedelta(days=n)).weekday() < 5] or [start]
     dated = []
     for person in people:
         changes: dict[str, date] = {}
         if person.index in joins and days > 2:
-            changes["started"] = start + timedelta(days=rng.randint(1, days - 1))
+            changes["started"] = rng.choice(weekdays)
         elif person.index in leaves and days > 4:
             changes["ended"] = start + timedelta(days=rng.randint(2, days - 2))
         elif person.index in lapsed:

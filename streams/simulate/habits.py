@@ -34,7 +34,7 @@ _CALLS = {
     + """
 ec2:DescribeSecurityGroups::4 ec2:DescribeVolumes:volume:3 ec2:DescribeVpcs::2 eks:DescribeCluster:cluster:5
 eks:ListClusters::2 rds:DescribeDBInstances:database:4 autoscaling:DescribeAutoScalingGroups::3 iam:GetRole:role:2
-ssm:StartSession:target:1 ec2:AuthorizeSecurityGroupIngress:ingress:.2 rds:CreateDBSnapshot:database:.3
+ssm:StartSession:target:1 ec2:AuthorizeSecurityGroupIngress:ingress:.05 rds:CreateDBSnapshot:database:.1
 route53:ListHostedZones::1 ec2:CreateTags:instance:1
 """,
     "data": """
@@ -43,11 +43,12 @@ glue:GetDatabases::2 s3:GetObject:object:12 s3:ListObjects:bucket:6 s3:PutObject
 kms:Decrypt:key:3 sts:GetCallerIdentity::1 redshift:DescribeClusters::1 sagemaker:ListNotebookInstances::1
 """,
     "security": """
-cloudtrail:LookupEvents::6 cloudtrail:DescribeTrails::2 guardduty:ListFindings:detector:5 guardduty:GetFindings:detector:4
+cloudtrail:LookupEvents::6 cloudtrail:DescribeTrails::2 guardduty:ListFindings:detector:5
+guardduty:GetFindings:detector:4
 iam:ListUsers::3 iam:ListRoles::3 iam:GetRole:role:3 iam:ListAttachedRolePolicies:role:2 iam:ListAccessKeys:user:2
 securityhub:GetFindings::4 config:DescribeConfigRules::2 s3:GetBucketPolicy:bucket:2
-ec2:DescribeSecurityGroups::2
-sts:GetCallerIdentity::1 iam:GenerateCredentialReport::.5 access-analyzer:ListFindings::2
+ec2:DescribeSecurityGroups::2 sts:GetCallerIdentity::1
+iam:GenerateCredentialReport::.5 access-analyzer:ListFindings::2
 """,
     "finance": """
 ce:GetCostAndUsage::6 ce:GetCostForecast::2 organizations:ListAccounts::1 s3:GetObject:object:2 s3:ListObjects:bucket:1
@@ -64,12 +65,12 @@ repo.actions_enabled:.02 issue_comment.update:.4
 _KUBERNETES = {
     "engineering": """
 list:pods::9 get:pods::7 get:pods:log:8 list:deployments::3 get:deployments::3 list:events::3 get:configmaps::1.5
-list:services::1 patch:deployments::.6 create:pods:portforward:.6 create:pods:exec:.12 list:replicasets::1
+list:services::1 patch:deployments::.6 create:pods:portforward:.6 create:pods:exec:.03 list:replicasets::1
 """,
     "sre": """
 list:pods::9 get:pods::6 get:pods:log:5 list:deployments::4 get:deployments::3 list:events::5 list:nodes::4 get:nodes::2
-patch:deployments::1.5 get:configmaps::2 patch:configmaps::.3 create:pods:exec:.5 delete:pods::.5 list:services::2
-get:secrets::.15 list:statefulsets::1 patch:statefulsets::.2
+patch:deployments::1.5 get:configmaps::2 patch:configmaps::.3 create:pods:exec:.2 delete:pods::.5 list:services::2
+get:secrets::.1 list:statefulsets::1 patch:statefulsets::.2
 """,
 }
 

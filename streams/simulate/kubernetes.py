@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from random import Random
+from uuid import UUID
 
 import msgspec
 
@@ -70,18 +72,21 @@ _REASON = 'RBAC: allowed by RoleBinding "team-edit" of ClusterRole "edit" to Gro
 
 def session(seat: Seat) -> Session:
     """The cluster session of somebody at a computer."""
-    return Session(_user(seat.person), seat.address, seat.device.kubectl_agent, seat.rng)
+    token_id = str(UUID(bytes=blake2b(f"{seat.person.id}/{seat.session}".encode(), digest_size=16).digest()))
+    return Session(_user(seat.person, token_id), seat.address, seat.device.kubectl_agent, seat.rng)
 
 
-def _user(person: Person) -> Record:
+def _user(person: Person, token_id: str) -> Record:
     # People come through OIDC under their e-mail, services as service accounts.
     name = person.kubernetes
+    extra = {"authentication.kubernetes.io/credential-id": [f"JTI={token_id}"]}
     if not name.startswith("system:serviceaccount:"):
         groups = [f"oidc:{person.squad or person.team}", "oidc:acorn-engineering", "system:authenticated"]
-        return {"username": name, "groups": groups}
+        return {"username": name, "groups": groups, "extra": extra}
     namespace = name.split(":")[2]
     groups = ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"]
-    return {"username": name, "uid": f"5e4461f9-f529-4e66-9343-{person.index:012d}", "groups": groups}
+    uid = f"5e4461f9-f529-4e66-9343-{person.index:012d}"
+    return {"username": name, "uid": uid, "groups": groups, "extra": extra}
 
 
 def _reference(about: Object) -> Record:

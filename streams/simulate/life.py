@@ -14,11 +14,12 @@ from streams.simulate.habits import CLUSTER_WIDE, RHYTHMS, Habits, habits
 from streams.simulate.kubernetes import Object
 from streams.simulate.model import MINUTE, SECOND, Access, Person, SimEvent
 from streams.simulate.plan import Plan, Shift, Today
-from streams.simulate.words import APPS, AWS_APP, GITHUB_APP, KUBERNETES_APP, SERVICES
+from streams.simulate.words import ACCOUNTS, APPS, AWS_APP, GITHUB_APP, KUBERNETES_APP, SERVICES
 
 DENIED_SHARE = 0.006
 THROTTLED_SHARE = 0.0012
 CONSOLE_SHARE = 0.3
+SCRIPT_SHARE = 0.5
 
 
 def person_day(plan: Plan, person: Person, day: int) -> list[SimEvent]:
@@ -35,6 +36,8 @@ def person_day(plan: Plan, person: Person, day: int) -> list[SimEvent]:
     if person.accesses and (bursts := _bursts(rng, today.shift, rhythm.aws * share)):
         apps.append((bursts[0][0], AWS_APP))
         events += _aws(today, own, bursts)
+    if person.access_key and rng.random() < SCRIPT_SHARE:
+        events += _script(today, own)
     if person.github and (bursts := _bursts(rng, today.shift, rhythm.github * share)):
         apps.append((bursts[0][0], GITHUB_APP))
         events += _github(today, own, bursts)
@@ -74,6 +77,15 @@ def _aws(today: Today, own: Habits, bursts: list[tuple[int, int]]) -> Iterator[S
         for call in own.calls.draw(rng, size):
             yield session.call(time, call, rng.choice(own.things[call.about]), _error(call, rng))
             time += SECOND + int(rng.expovariate(1 / 15) * SECOND)
+
+
+def _script(today: Today, own: Habits) -> Iterator[SimEvent]:
+    """A script that still runs on a long-lived access key."""
+    rng = today.seat.rng
+    session = cloudtrail.key_session(today.seat, ACCOUNTS["prod"])
+    start = today.shift.moment(rng)
+    for number, call in enumerate(own.calls.draw(rng, rng.randint(3, 9))):
+        yield session.call(start + number * 2 * SECOND, call, rng.choice(own.things[call.about]))
 
 
 def _account(person: Person, rng: Random) -> Access:

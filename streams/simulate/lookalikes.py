@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import msgspec
 
-from streams.simulate import cloudtrail, kubernetes, okta
+from streams.simulate import kubernetes, okta
 from streams.simulate.cloudtrail import Call, calls
 from streams.simulate.habits import things
 from streams.simulate.kubernetes import Object
 from streams.simulate.life import pod
 from streams.simulate.model import HOUR, MINUTE, SECOND, Person, SimEvent
-from streams.simulate.places import ISPS, PENTEST
+from streams.simulate.places import PENTEST
 from streams.simulate.scene import Casting, Play, Scene, Stage, attackers_device
 from streams.simulate.words import SERVICES
 
@@ -33,7 +33,7 @@ def oncall_night(scene: Scene) -> Deeds:
     """The pager rings: the person on call signs in at night and repairs something, with an incident ticket."""
     person = scene.person
     _ticket(scene, "incident", 2 * HOUR, system="k8s", resource="payments")
-    seat = scene.seat(ISPS[person.city.name], person.device, number=person.index * 37)
+    seat = scene.home()
     yield from okta.session(seat).login(scene.start + 2 * MINUTE, person)
     session = kubernetes.session(seat)
     verbs = ("list", "get", "get", "list", "get", "patch")
@@ -96,7 +96,9 @@ def helpdesk_reset(scene: Scene) -> Deeds:
         "helpdesk", locked.id, scene.stage.lead("it-helpdesk"), (scene.start, scene.start + 2 * HOUR),
         subject=locked.id, system="okta", resource=locked.email,
     )  # fmt: skip
-    for moment, type_ in zip(scene.times(2, 50), ("user.mfa.factor.reset_all", "user.account.reset_password"), strict=True):
+    for moment, type_ in zip(
+        scene.times(2, 50), ("user.mfa.factor.reset_all", "user.account.reset_password"), strict=True
+    ):
         yield session.event(moment, type_, [okta.user(locked)], uri="/api/v1/users/lifecycle/reset_factors")
 
 
@@ -132,7 +134,7 @@ def _ticket(scene: Scene, type_: str, length: int, **more: str) -> str:
 
 
 def _oncall(stage: Stage, day: int) -> list[Person]:
-    return [stage.paper.on_call(stage.company, day)]
+    return [stage.on_call(day)]
 
 
 def _operators(stage: Stage, day: int) -> list[Person]:

@@ -130,14 +130,18 @@ class Plan(msgspec.Struct):
         elif rng.random() < person.office_share:
             network, number = OFFICES[person.city.name], person.index
         else:
-            # Providers hand out a new address every month or so.
-            network, number = ISPS[person.city.name], person.index * 37 + (day + person.index) // 30 * 4099
+            network, number = home(person, day)
         device = laptop.device if laptop and laptop.device else person.device
         session = okta_session(self.seed, person, day)
         return Seat(person, network, address(network, number), device, rng, session)
 
     def _rng(self, what: str, person: Person, day: int) -> Random:
         return Random(f"{self.seed}/{what}/{person.id}/{day}")  # noqa: S311
+
+
+def home(person: Person, day: int) -> tuple[Network, int]:
+    """The network a person has at home and their address in it; providers hand out a new one every month or so."""
+    return ISPS[person.city.name], person.index * 37 + (day + person.index) // 30 * 4099
 
 
 def okta_session(seed: int, person: Person, day: int) -> str:

@@ -11,9 +11,9 @@ import msgspec
 from audit.event import rfc3339
 from streams.simulate import cloudtrail
 from streams.simulate.company import ADMINISTRATOR, Company, sso
-from streams.simulate.model import HOUR, MINUTE, SECOND, Access, Device, Network, Person, Seat, SimEvent
-from streams.simulate.places import HOSTING, ISPS, address
-from streams.simulate.plan import Plan
+from streams.simulate.model import DAY, HOUR, MINUTE, SECOND, Access, Device, Network, Person, Seat, SimEvent
+from streams.simulate.places import HOSTING, address
+from streams.simulate.plan import Plan, home
 
 Row = dict[str, Any]
 When = Literal["work", "night", "ever"]
@@ -38,6 +38,13 @@ class Paperwork(msgspec.Struct):
         row |= {"window_start": rfc3339(start), "window_end": rfc3339(end), "status": "approved"}
         self.tickets.append(row)
         return number
+
+    def pentest(self, ticket: str, tester: Person, cidr: str, window: tuple[int, int]) -> None:
+        """Announces a test of production by somebody, from a range."""
+        times = {"start": rfc3339(window[0]), "end": rfc3339(window[1])}
+        number = f"pentest-{1 + len(self.pentest_windows)}"
+        row: Row = {"id": number, "ticket": ticket, "testers": [tester.id], "source_ranges": [cidr], "scope": ["aws"]}
+        self.pentest_windows.append(row | times)
 
     def administrator(self, person: Person, granted_by: str, window: tuple[int, int], ticket: str) -> Access:
         """Gives somebody the administrator's permission set in production for a time."""
@@ -64,6 +71,12 @@ class Stage(msgspec.Struct):
         people = self.company.team(*teams) if teams else list(self.company.people)
         return [person for person in people if self.plan.employed(person, day)]
 
+    def on_call(self, day: int) -> Person:
+        """Who carries the pager on a day: the site reliability engineers take weeks in turn."""
+        rota = [p for p in self.company.team("sre") if p.ended is None and p.dormant_since is None]
+        rota = [person for person in rota if self.plan.employed(person, 0)]
+        return rota[day // 7 % len(rota)]
+
     def lead(self, team: str) -> str:
         """The id of who leads a team or squad."""
         return self.company.members(team)[0].id
@@ -84,7 +97,12 @@ class Scene(msgspec.Struct):
         today = self.stage.plan.today(self.person, self.day)
         if today is not None:
             return msgspec.structs.replace(today.seat, rng=self.rng)
-        return self.seat(ISPS[self.person.city.name], self.person.device, number=self.person.index * 37)
+        return self.home()
+
+    def home(self) -> Seat:
+        """The person's own computer at home."""
+        network, number = home(self.person, self.day)
+        return self.seat(network, self.person.device, number)
 
     def inside(self) -> Seat:
         """Where the cluster sees the person: the office or the VPN."""
@@ -119,30 +137,34 @@ class Scene(msgspec.Struct):
 
 
 class Casting(msgspec.Struct, frozen=True):
-    """Which people a story may be played with on a day, and at which hour of theirs."""
+    """Which people a story may be played with on a day, at which hour of theirs, and how many days it takes."""
 
     who: Callable[[Stage, int], list[Person]]
     when: When = "work"
+    takes: int = 1
 
     def moment(self, plan: Plan, person: Person, day: int, rng: Random) -> int | None:
         """When the story begins, or None when it cannot on that day."""
         if self.when == "work":
             today = plan.today(person, day)
-            return today and min(today.shift.moment(rng), today.shift.end - 90 * MINUTE)
+            return None if today is None else min(today.shift.moment(rng), today.shift.end - 90 * MINUTE)
         hours = (HOUR, 4 * HOUR) if self.when == "night" else (0, 23 * HOUR)
         return plan.midnight(day, person.city) + rng.randrange(*hours)
 
     def cast(self, stage: Stage, days: tuple[int, int], rng: Random, used: set[str]) -> Scene | None:
         """A scene on one of the days [first, last), preferably with somebody unused; None when nobody fits."""
-        for _ in range(60):
-            day = rng.randrange(*days)
+        first, last = stage.plan.start + days[0] * DAY, stage.plan.start + days[1] * DAY
+        for attempt in range(80):
+            # Room for all its days where there is some; a story cut short is better than none.
+            latest = days[1] - (self.takes if attempt < 40 else 1)
+            day = rng.randrange(days[0], max(days[0], latest) + 1)
             people = self.who(stage, day)
             people = [person for person in people if person.id not in used] or people
             if not people:
                 continue
             person = rng.choice(people)
             start = self.moment(stage.plan, person, day, rng)
-            if start is not None and start >= stage.plan.start + days[0] * 24 * HOUR:
+            if start is not None and first <= start < last:
                 used.add(person.id)
                 return Scene(stage, person, day, start, rng)
         return None

@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -126,7 +126,7 @@ class Clock:
 
     def __init__(self, now: int = NOON) -> None:
         self.now = now
-        self.on_sleep: Callable[[], None] = lambda: None
+        self.on_sleep: Callable[[], Awaitable[None]] | None = None
 
     def __call__(self) -> int:
         return self.now
@@ -134,7 +134,8 @@ class Clock:
     async def sleep(self, seconds: float) -> None:
         assert seconds > 0
         self.now += round(seconds * SECOND)
-        self.on_sleep()
+        if self.on_sleep:
+            await self.on_sleep()
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def made(number: int, hours: float = 0, **changes: Any) -> Finding:
     return a_finding(id=f"f{number:04}", time=NOON + round(hours * HOUR), **changes)
 
 
-drafts = st.builds(
+drafts: st.SearchStrategy[dict[str, Any]] = st.builds(
     dict,
     hours=st.floats(0, 39, allow_nan=False),
     detection=st.sampled_from(["r1", "r2", "r3", "anomaly"]),
@@ -156,6 +156,14 @@ def test_the_gravest_finding_speaks_and_all_reasons_are_merged() -> None:
     assert alert.summary == "alice: Key made and 2 other detections, 3 times since 2026-01-31T12:00:00.000Z."
 
 
+def test_the_earliest_finding_stands_for_its_detection() -> None:
+    hours = {1: 2.0, 2: 0.5, 3: 3.0}
+    state, _ = folded([made(number, at, title=f"at {at}") for number, at in hours.items()])
+    (tally,) = state.episodes[0].tallies
+    assert (tally.first.title, tally.count) == ("at 0.5", 3)
+    assert (state.episodes[0].first, state.episodes[0].last) == (NOON + HOUR // 2, NOON + 3 * HOUR)
+
+
 def test_a_finding_delivered_twice_counts_once() -> None:
     state, _ = fold(None, made(1, severity="high"))
     again, alerts = fold(state, made(1, severity="high"))
@@ -174,6 +182,13 @@ def test_a_correlation_s_long_list_of_events_is_kept_once() -> None:
     assert alert.event_ids == events
     assert len(alert.findings[0].event_ids) == 100
     assert len(state.episodes[0].tallies[0].first.event_ids) == 100
+
+
+def test_folding_two_weeks_at_once_loses_no_alert() -> None:
+    findings = [made(number, 24 * number, severity="high") for number in range(14)]
+    state, last = folded(findings)
+    assert len(last) == 14
+    assert len(state.episodes) == 2, "24 h apart, two fit into 12 episodes of 4 h"
 
 
 def test_absorbing_a_batch_and_asking_once_gives_the_last_revision() -> None:

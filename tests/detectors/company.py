@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from audit.event import MICROSECONDS, AuditEvent, Principal, Resource
 
 MONDAY = 1_717_977_600  # 2024-06-10T00:00:00Z
-ACTIONS = [f"{verb}{noun}" for noun in ("Object", "Instance", "Queue", "Table") for verb in ("Get", "List", "Put", "Delete")]
+ACTIONS = [
+    f"{verb}{noun}" for noun in ("Object", "Instance", "Queue", "Table") for verb in ("Get", "List", "Put", "Delete")
+]
 ADMIN = ["AttachRolePolicy", "CreateAccessKey", "DeactivateMFADevice", "StopLogging", "PutBucketPolicy", "CreateUser"]
 AGENTS = [
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0 Safari/537.36",
@@ -75,7 +77,9 @@ def _person(rng: random.Random, number: int, days: int) -> Iterator[AuditEvent]:
                 outcome=rng.choices(["success", "failure", "denied"], [0.97, 0.015, 0.015])[0],
                 actor=actor,
                 resource=Resource("bucket", f"{folder}/{int(rng.expovariate(0.25))}"),
-                source_ip=f"198.51.{number % 7}.{rng.randint(1, 200)}" if not away else f"203.0.113.{rng.randint(1, 99)}",
+                source_ip=f"198.51.{number % 7}.{rng.randint(1, 200)}"
+                if not away
+                else f"203.0.113.{rng.randint(1, 99)}",
                 country="FR" if away else "DE",
                 asn=64511 if away else home,
                 user_agent=agents[rng.random() < 0.2],

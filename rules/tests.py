@@ -1,0 +1,108 @@
+"""The tests written inside rules, run: each record goes through the real normaliser and meets its rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import msgspec
+
+from audit.context import EMPTY
+from audit.event import AuditEvent
+from audit.finding import Version
+from audit.sources import SOURCES
+from audit.sources.reader import Reject, read
+from rules.compile import RuleSet
+from rules.correlation import Correlation, Window, fold, match_of
+from rules.fields import View
+from rules.logsource import routed
+from rules.rule import Rule, RuleTest
+from rules.sigma import load
+
+ARRIVAL = 4_102_444_800_000_000
+"""When the records of tests arrive: the year 2100, later than any of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class TestResult:
+    """How one test of a rule ended; `error` says why it could not be run, "" when it could."""
+
+    __test__: ClassVar[bool] = False
+
+    rule_id: str
+    title: str
+    test: str
+    path: Path
+    line: int
+    wanted: bool
+    got: bool
+    error: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the test ran and the rule did what it wants."""
+        return not self.error and self.wanted == self.got
+
+    def __str__(self) -> str:
+        wants = "match" if self.wanted else "not match"
+        ended = self.error or ("passed" if self.passed else f"failed: the rule must {wants}")
+        return f"{self.path}:{self.line}: {self.title}: {self.test}: {ended}"
+
+
+def run_tests(rules: RuleSet | Sequence[Path]) -> list[TestResult]:
+    """Every test of every rule and correlation, in their order.
+
+    Raises:
+        RuleErrors: when paths are given and cannot be loaded.
+    """
+    loaded = rules if isinstance(rules, RuleSet) else load(rules)
+    return list(_results(loaded))
+
+
+def _results(rules: RuleSet) -> Iterator[TestResult]:
+    everything: list[Rule | Correlation] = [*rules.rules, *rules.correlations]
+    for tested in everything:
+        for test in tested.tests:
+            events, error = _events(test)
+            got = False if error else _fires(rules, tested, events)
+            yield TestResult(tested.id, tested.title, test.name, tested.path, test.line, test.match, got, error)
+
+
+_Pair = tuple[AuditEvent, Mapping[str, Any]]
+
+
+def _events(test: RuleTest) -> tuple[list[_Pair], str]:
+    """The test's records as events with their records, or why one cannot be read."""
+    if test.source not in SOURCES:
+        return [], f"no source called {test.source!r}: known are {', '.join(sorted(SOURCES))}"
+    events: list[_Pair] = []
+    for record in test.events:
+        payload = msgspec.json.encode(record)
+        for entry in read(test.source, payload, ARRIVAL, EMPTY):
+            if isinstance(entry, Reject):
+                return [], f"the record cannot be read: {entry.error}"
+            events += [(event, msgspec.json.decode(event.raw)) for event in entry]
+    return events, ""
+
+
+def _fires(rules: RuleSet, tested: Rule | Correlation, events: Sequence[_Pair]) -> bool:
+    if isinstance(tested, Correlation):
+        return _correlates(rules, tested, events)
+    return any(
+        routed(tested.product, tested.service, event.source) and tested.matches(View(event, record))
+        for event, record in events
+    )
+
+
+def _correlates(rules: RuleSet, correlation: Correlation, events: Sequence[_Pair]) -> bool:
+    windows: dict[str, Window] = {}
+    fired = False
+    for event, record in events:
+        for rule in rules.match(event, record):
+            match = match_of(correlation, event, record) if rule.id in correlation.rule_ids else None
+            if match is not None:
+                windows[match.group], finding = fold(correlation, windows.get(match.group), match, Version())
+                fired = fired or finding is not None
+    return fired

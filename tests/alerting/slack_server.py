@@ -1,0 +1,153 @@
+"""A Slack that misbehaves on command: real HTTP on a free loopback port, as strict about messages as the real one.
+
+`plan` holds what the next calls meet, in order; after it every call is "ok":
+
+    ok            accepted and answered
+    429[:N]       refused with Retry-After N (default 1)
+    500, 502      refused; 502 with a page of HTML
+    500_done      accepted, yet answered with 500
+    reset         the connection is reset, nothing is accepted
+    reset_done    accepted, then the connection is reset
+    slow_done     accepted, never answered
+    garbage       200 with broken JSON
+    plain         200 with text/plain
+    CODE          {"ok": false, "error": CODE}
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from aiohttp import web
+
+TOKEN = "xoxb-a-token-for-tests"
+LIMITS = {"header": 150, "section": 3000, "field": 2000, "context": 3000}
+FIELDS = {
+    "header": {"type", "text", "block_id"},
+    "section": {"type", "text", "fields", "accessory", "block_id"},
+    "context": {"type", "elements", "block_id"},
+}
+
+
+@dataclass
+class SlackServer:
+    channels: dict[str, str] = field(default_factory=lambda: {"C1": "C1", "#security": "C1", "C2": "C2"})
+    plan: deque[str] = field(default_factory=deque)
+    calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    messages: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)  # (channel, ts) -> body
+    connections: set[tuple[str, int]] = field(default_factory=set)
+    url: str = ""
+
+    async def __aenter__(self) -> SlackServer:
+        app = web.Application()
+        app.router.add_post("/api/{method}", self._handle)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}/api/"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._runner.cleanup()
+
+    @property
+    def posts(self) -> list[dict[str, Any]]:
+        """The messages that people see."""
+        return list(self.messages.values())
+
+    def times(self, method: str) -> int:
+        return sum(called == method for called, _ in self.calls)
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        method, body = request.match_info["method"], await request.json()
+        self.calls.append((method, body))
+        assert request.transport
+        self.connections.add(request.transport.get_extra_info("peername"))
+        step = self.plan.popleft() if self.plan else "ok"
+        if step == "reset":
+            return self._reset(request)
+        if step.startswith("429"):
+            after = step.partition(":")[2] or "1"
+            return web.json_response({"ok": False, "error": "ratelimited"}, status=429, headers={"Retry-After": after})
+        if step == "500":
+            return web.json_response({"ok": False, "error": "internal_error"}, status=500)
+        if step == "502":
+            return web.Response(status=502, text="<html>Bad gateway</html>", content_type="text/html")
+        if step not in ("ok", "reset_done", "slow_done", "500_done", "garbage", "plain"):
+            return web.json_response({"ok": False, "error": step})
+        answer = self._accept(method, body, request.headers.get("Authorization", ""))
+        if step == "reset_done":
+            return self._reset(request)
+        if step == "slow_done":
+            await asyncio.sleep(30)
+        if step == "500_done":
+            return web.json_response({"ok": False, "error": "fatal_error"}, status=500)
+        if step == "garbage":
+            return web.Response(text='{"ok": tr', content_type="application/json")
+        if step == "plain":
+            return web.Response(text="ok")
+        return web.json_response(answer)
+
+    def _reset(self, request: web.Request) -> web.Response:
+        assert request.transport
+        request.transport.abort()
+        return web.Response()
+
+    def _accept(self, method: str, body: dict[str, Any], authorization: str) -> dict[str, Any]:
+        if authorization != f"Bearer {TOKEN}":
+            return {"ok": False, "error": "invalid_auth"}
+        channel = self.channels.get(body["channel"])
+        if channel is None:
+            return {"ok": False, "error": "channel_not_found"}
+        faults = complaints(body)
+        if faults:
+            return {"ok": False, "error": "invalid_blocks", "errors": faults}
+        ts = body.get("ts") or f"1769860800.{len(self.messages) + 1:06}"
+        if method == "chat.update" and (channel, ts) not in self.messages:
+            return {"ok": False, "error": "message_not_found"}
+        if method == "chat.update" and len(body["text"].encode()) > 4000:
+            return {"ok": False, "error": "msg_too_long"}
+        self.messages[channel, ts] = body
+        return {"ok": True, "channel": channel, "ts": ts, "message": {"text": body["text"]}}
+
+
+def complaints(body: dict[str, Any]) -> list[str]:
+    """What Slack would refuse in a message: sizes, empty texts, properties it does not know."""
+    blocks = body.get("blocks", [])
+    faults = [] if len(blocks) <= 50 else ["more than 50 blocks"]
+    texts: list[str] = []
+    for number, block in enumerate(blocks):
+        known = FIELDS.get(block["type"])
+        if known is None or not set(block) <= known:
+            faults.append(f"unknown type or property in /blocks/{number}")
+        if block["type"] == "section" and "text" not in block and not block.get("fields"):
+            faults.append(f"empty section /blocks/{number}")
+        if len(block.get("fields", ())) > 10 or len(block.get("elements", ())) > 10:
+            faults.append(f"too many parts in /blocks/{number}")
+        parts = [(LIMITS[block["type"]], block["text"])] if "text" in block else []
+        parts += [(LIMITS["field"], part) for part in block.get("fields", ())]
+        parts += [(LIMITS["context"], part) for part in block.get("elements", ())]
+        for limit, part in parts:
+            texts.append(part["text"])
+            faults += _text_complaints(part, limit, f"/blocks/{number}")
+    if sum(len(text) + 60 for text in texts) > 13_300:
+        faults.append("msg_blocks_too_long")
+    if len(json.dumps(body.get("metadata", {}))) > 16_000:
+        faults.append("metadata_too_large")
+    return faults
+
+
+def _text_complaints(part: dict[str, Any], limit: int, place: str) -> list[str]:
+    allowed = {"plain_text": {"type", "text", "emoji"}, "mrkdwn": {"type", "text", "verbatim"}}[part["type"]]
+    faults = [] if set(part) <= allowed else [f"invalid additional property in {place}"]
+    units = len(part["text"].encode("utf-16-le")) // 2
+    return faults if 1 <= units <= limit else [*faults, f"must be 1 to {limit} characters, not {units} in {place}"]

@@ -1,0 +1,304 @@
+from __future__ import annotations
+
+import json
+import logging
+import re
+import traceback
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alerting import slack
+from alerting.alert import Alert
+from alerting.notifier import Permanent, Receipt, Retry
+from alerting.route import Route
+from alerting.slack import SlackNotifier, render, safe
+from tests.alerting.conftest import a_finding, an_alert
+from tests.alerting.slack_server import TOKEN, SlackServer, complaints
+
+HOSTILE = (
+    "<!channel> <@U123> <#C1|x> <https://evil.example|click> https://evil.example/a HTTP://evil.example",
+    "*bold* _it_ ~strike~ `code` ```block``` :skull: @here &lt;!here&gt; & &amp;",
+    "\u202egpj.exe\u2066\u200b\x00\x1b[31m\x07\r\n> quote\n• forged",
+    "🔥" * 5000,
+    "&" * 100_000,
+    "<" * 3000,
+    "`" * 3000,
+    "x" * 1_000_000,
+    "",
+    "\ud800",
+)
+hostile = st.sampled_from(HOSTILE) | st.text(st.characters(), max_size=50)
+many = st.lists(hostile, max_size=60).map(tuple)
+hostile_findings = st.builds(
+    a_finding,
+    title=hostile,
+    detection=hostile,
+    author=hostile,
+    reasons=many,
+    principal=hostile,
+    severity=st.sampled_from(["low", "critical"]),
+)
+hostile_alerts = st.builds(
+    an_alert,
+    title=hostile,
+    summary=hostile,
+    principal=hostile,
+    entity=hostile,
+    reasons=many,
+    attack=many,
+    event_ids=many,
+    findings=st.lists(hostile_findings, max_size=12).map(tuple),
+    resolution=st.none() | hostile,
+    severity=st.sampled_from(["low", "medium", "high", "critical"]),
+    status=st.sampled_from(["open", "resolved"]),
+)
+
+
+def texts(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for block in body["blocks"]:
+        yield from [part for part in (block.get("text"), *block.get("fields", ()), *block.get("elements", ())) if part]
+
+
+def body_of(alert: Alert) -> dict[str, Any]:
+    message = render(alert)
+    return {"text": message.text, "blocks": message.blocks, "metadata": message.metadata}
+
+
+@settings(max_examples=150, deadline=None)
+@given(hostile_alerts)
+def test_any_alert_is_a_message_slack_takes_and_in_which_the_log_is_dead(alert: Alert) -> None:
+    body = body_of(alert)
+    assert complaints(body) == []
+    assert len(body["blocks"]) <= 8
+    assert len(body["text"].encode()) <= 4000
+    json.dumps(body, ensure_ascii=False).encode()
+    for text in (body["text"], *(part["text"] for part in texts(body))):
+        assert not re.search(r"<|>|&(?!amp;|lt;|gt;)|https?://", text, re.IGNORECASE)
+        assert text.replace("\n", "").isprintable()
+
+
+@given(hostile_alerts)
+@settings(max_examples=50, deadline=None)
+def test_markup_is_ours_alone(alert: Alert) -> None:
+    """Log text in mrkdwn sits in one code span; everywhere else the text is plain."""
+    for part in texts(body_of(alert)):
+        if part["type"] == "mrkdwn":
+            assert re.fullmatch(r"\*\w+\*\n`[^`\n]+`", part["text"])
+            assert part["verbatim"] is True
+        else:
+            assert part["emoji"] is False
+
+
+def test_the_message_says_who_what_why_and_what_to_do() -> None:
+    body = body_of(an_alert(severity="critical", reasons=("first use from KP", "root"), count=7))
+    whole = "\n".join(part["text"] for part in texts(body))
+    assert body["text"].startswith("🔴 Critical: Root login (alice, risk 75)")
+    assert body["blocks"][0]["text"]["text"] == "🔴 Critical: Root login"
+    for needed in (
+        "*Who*\n`alice`",
+        "• first use from KP",
+        "Ask the person",
+        "T1078.004",
+        "rules rules1",
+        "*Findings*\n`7",
+    ):
+        assert needed in whole
+    assert "Root login (critical, risk 90), rule by Florian Roth" in whole
+
+
+def test_a_resolved_alert_looks_resolved() -> None:
+    body = body_of(an_alert(status="resolved", resolution="benign"))
+    assert body["text"].startswith("✅ High")
+    assert "*State*\n`resolved (benign)`" in [part["text"] for part in texts(body)]
+
+
+def test_what_does_not_fit_is_counted() -> None:
+    body = body_of(an_alert(reasons=tuple(f"reason {number}" for number in range(20))))
+    why = next(part["text"] for part in texts(body) if part["text"].startswith("Why"))
+    assert why.endswith("reason 7\nand 12 more")
+
+
+def test_the_metadata_finds_the_message_again() -> None:
+    alert = an_alert(revision=3)
+    payload = {"alert_id": alert.id, "revision": 3, "severity": "high"}
+    assert render(alert).metadata == {"event_type": "auditwatch_alert", "event_payload": payload}
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "expected"),
+    [("a<b", 20, "a&lt;b"), ("a<b", 5, "a…"), ("🔥🔥🔥", 5, "🔥🔥…"), ("", 5, "-"), ("hTTps://x", 20, "hxxps://x")],
+)
+def test_safe_counts_what_slack_counts(text: str, limit: int, expected: str) -> None:
+    assert safe(text, limit) == expected
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[SlackServer]:
+    async with SlackServer() as running:
+        yield running
+
+
+@pytest.fixture
+async def notifier(server: SlackServer) -> AsyncIterator[SlackNotifier]:
+    slack_notifier = SlackNotifier(TOKEN, "#security", server.url)
+    yield slack_notifier
+    await slack_notifier.close()
+
+
+async def test_an_alert_is_posted_once_and_its_receipt_finds_it(server: SlackServer, notifier: SlackNotifier) -> None:
+    receipt = await notifier.deliver(an_alert(revision=2), None)
+    assert receipt == Receipt(2, "high", "C1", "1769860800.000001")
+    (post,) = server.posts
+    assert post["metadata"]["event_payload"]["revision"] == 2
+    assert (post["parse"], post["link_names"], post["unfurl_links"], post["mrkdwn"]) == ("none", False, False, False)
+
+
+async def test_a_newer_revision_edits_the_message(server: SlackServer, notifier: SlackNotifier) -> None:
+    first = await notifier.deliver(an_alert(), None)
+    second = await notifier.deliver(an_alert(revision=2, title="Grew"), first)
+    assert (second.message_id, second.revision) == (first.message_id, 2)
+    (post,) = server.posts
+    assert "Grew" in post["text"]
+    assert len(server.connections) == 1, "all calls share one connection"
+
+
+async def test_a_message_that_was_deleted_is_posted_anew(server: SlackServer, notifier: SlackNotifier) -> None:
+    await notifier.deliver(an_alert(revision=2), Receipt(1, "high", "C1", "1.000001"))
+    await notifier.deliver(an_alert(2, revision=2), Receipt(1, "high", "console", "from the console notifier"))
+    assert len(server.posts) == 2
+
+
+@pytest.mark.parametrize(
+    ("step", "after", "unsure"),
+    [
+        ("429:7", 7, False),
+        ("429:1.5", 1.5, False),
+        ("429:soon", 30, False),
+        ("429:nan", 1, False),
+        ("429:99999", 3600, False),
+        ("ratelimited", 30, False),
+        ("500", 0, True),
+        ("502", 0, True),
+        ("internal_error", 0, True),
+        ("reset", 0, True),
+        ("garbage", 0, True),
+        ("plain", 0, True),
+    ],
+)
+async def test_trouble_that_passes(
+    server: SlackServer, notifier: SlackNotifier, step: str, after: float, unsure: bool
+) -> None:
+    server.plan.append(step)
+    with pytest.raises(Retry) as trouble:
+        await notifier.deliver(an_alert(), None)
+    assert (trouble.value.after, trouble.value.unsure) == (after, unsure)
+    assert len(server.calls) == 1, "the SDK must not retry by itself"
+
+
+@pytest.mark.parametrize("step", ["reset_done", "500_done", "slow_done"])
+async def test_an_answer_that_was_lost_is_unsure(
+    server: SlackServer, notifier: SlackNotifier, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slack, "TIMEOUT", 0.2)
+    server.plan.append(step)
+    with pytest.raises(Retry) as trouble:
+        await notifier.deliver(an_alert(), None)
+    assert trouble.value.unsure
+    assert (len(server.posts), len(server.calls)) == (1, 1)
+
+
+async def test_an_edit_is_never_unsure(server: SlackServer, notifier: SlackNotifier) -> None:
+    first = await notifier.deliver(an_alert(), None)
+    server.plan.append("reset_done")
+    with pytest.raises(Retry) as trouble:
+        await notifier.deliver(an_alert(revision=2), first)
+    assert not trouble.value.unsure
+
+
+async def test_a_server_that_is_not_there_is_sure() -> None:
+    notifier = SlackNotifier(TOKEN, "C1", "http://127.0.0.1:1/api/")
+    with pytest.raises(Retry, match="cannot be reached") as trouble:
+        await notifier.deliver(an_alert(), None)
+    assert not trouble.value.unsure
+    await notifier.close()
+
+
+@pytest.mark.parametrize(
+    ("step", "advice"),
+    [
+        ("token_revoked", "SLACK_BOT_TOKEN"),
+        ("account_inactive", "SLACK_BOT_TOKEN"),
+        ("not_in_channel", "invite"),
+        ("is_archived", "AUDITWATCH_SLACK_CHANNEL"),
+        ("some_new_error", "docs.slack.dev"),
+    ],
+)
+async def test_what_somebody_must_mend(server: SlackServer, notifier: SlackNotifier, step: str, advice: str) -> None:
+    server.plan.append(step)
+    with pytest.raises(Permanent, match=f"{step}.*{advice}"):
+        await notifier.deliver(an_alert(), None)
+
+
+async def test_a_wrong_token_or_channel_is_refused(server: SlackServer) -> None:
+    for token, channel, reason in ((TOKEN + "x", "C1", "invalid_auth"), (TOKEN, "C404", "channel_not_found")):
+        notifier = SlackNotifier(token, channel, server.url)
+        with pytest.raises(Permanent, match=reason):
+            await notifier.deliver(an_alert(), None)
+        await notifier.close()
+
+
+async def test_blocks_slack_refuses_go_as_text(server: SlackServer, notifier: SlackNotifier) -> None:
+    server.plan.append("invalid_blocks")
+    first = await notifier.deliver(an_alert(), None)
+    (post,) = server.posts
+    assert post["blocks"] == []
+    assert "root was used from a new country" in post["text"]
+    server.plan.append("msg_blocks_too_long")
+    await notifier.deliver(an_alert(revision=2, summary="🔥" * 9999), first)
+    (post,) = server.posts
+    assert len(post["text"].encode()) < 4000
+
+
+async def test_text_slack_refuses_too_is_not_tried_for_ever(server: SlackServer, notifier: SlackNotifier) -> None:
+    server.plan.extend(["invalid_blocks", "invalid_blocks"])
+    with pytest.raises(Permanent, match="invalid_blocks"):
+        await notifier.deliver(an_alert(), None)
+
+
+async def test_routes_choose_the_channel(server: SlackServer) -> None:
+    notifier = SlackNotifier(TOKEN, "C1", server.url, routes=[Route("critical", "C2")])
+    assert notifier.channel(an_alert()) == "C1"
+    assert (await notifier.deliver(an_alert(severity="critical"), None)).channel == "C2"
+    await notifier.close()
+
+
+async def test_a_proxy_in_the_environment_does_not_catch_loopback(
+    server: SlackServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    notifier = SlackNotifier(TOKEN, "C1", server.url)
+    await notifier.deliver(an_alert(), None)
+    await notifier.close()
+
+
+async def test_the_token_is_never_shown(server: SlackServer, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    notifier = SlackNotifier(TOKEN, "C1", server.url)
+    shown = [repr(notifier), str(notifier)]
+    for step in ("token_revoked", "500", "reset", "garbage"):
+        server.plan.append(step)
+        with pytest.raises((Retry, Permanent)) as problem:
+            await notifier.deliver(an_alert(), None)
+        shown += [repr(problem.value), str(problem.value), "".join(traceback.format_exception(problem.value))]
+    await notifier.close()
+    assert TOKEN not in "\n".join([*shown, caplog.text])
+
+
+def test_a_base_url_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="AUDITWATCH_SLACK_BASE_URL"):
+        SlackNotifier(TOKEN, "C1", "slack.com/api")
