@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -23,6 +23,7 @@ from detectors.rarity import Tails
 
 TAILS = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005)
 GOLDEN = 32
+_DAY = 86_400 * MICROSECONDS
 LEAST_THRESHOLD = 2.5
 """The budget is a ceiling, not a quota: what is likelier than 1 in 316 is no anomaly, however quiet the company."""
 
@@ -31,13 +32,15 @@ LEAST_THRESHOLD = 2.5
 class Matrix:
     """Rows as they were when each event came, against what was learnt before it, in the order of the events.
 
-    `rows` is (n, features); `times` (n,) in microseconds; `principals` (n,) numbers into `names`.
+    `rows` is (n, features); `times` (n,) in microseconds; `principals` (n,) numbers into `names`; `days` is how long
+    the rows were watched for, of several companies added up.
     """
 
     rows: NDArray[np.float64]
     times: NDArray[np.int64]
     principals: NDArray[np.int64]
     names: tuple[str, ...]
+    days: float
 
 
 def matrix(events: Iterable[AuditEvent], *, young: bool = False) -> Matrix:
@@ -59,7 +62,21 @@ def matrix(events: Iterable[AuditEvent], *, young: bool = False) -> Matrix:
             principals.append(numbers.setdefault(event.actor.id, len(numbers)))
         learn(baseline, observation)
     table = np.array(rows, dtype=np.float64).reshape(-1, len(FEATURES))
-    return Matrix(table, np.array(times, dtype=np.int64), np.array(principals, dtype=np.int64), tuple(numbers))
+    moments = np.array(times, dtype=np.int64)
+    days = max(1.0, float(np.ptp(moments)) / _DAY) if moments.size else 0.0
+    return Matrix(table, moments, np.array(principals, dtype=np.int64), tuple(numbers), days)
+
+
+def stack(tables: Sequence[Matrix]) -> Matrix:
+    """One matrix of several companies' (at least one); a name in two of them is two principals."""
+    starts = np.cumsum([0, *(len(table.names) for table in tables)])
+    return Matrix(
+        np.concatenate([table.rows for table in tables]),
+        np.concatenate([table.times for table in tables]),
+        np.concatenate([table.principals + start for table, start in zip(tables, starts, strict=False)]),
+        tuple(name for table in tables for name in table.names),
+        sum(table.days for table in tables),
+    )
 
 
 def train(
@@ -72,13 +89,25 @@ def train(
 ) -> tuple[Model, Card]:
     """A model and its card (also `model.card`) from events in the order in which they came. Deterministic.
 
+    Raises:
+        ValueError: when fewer than `MIN_SCORES` events come from baselines that are not young.
+    """
+    return fit(
+        matrix(events), seed=seed, n_estimators=n_estimators, max_samples=max_samples, alerts_per_day=alerts_per_day
+    )
+
+
+def fit(
+    table: Matrix, *, seed: int, n_estimators: int = 100, max_samples: int = 256, alerts_per_day: float = 10.0
+) -> tuple[Model, Card]:
+    """A model and its card from a matrix. Deterministic.
+
     The threshold lets through as many strange hours (a principal's events within one hour count once, as they end in
     one alert) as `alerts_per_day` allows over the days of training.
 
     Raises:
-        ValueError: when fewer than `MIN_SCORES` events come from baselines that are not young.
+        ValueError: when the matrix has fewer than `MIN_SCORES` rows.
     """
-    table = matrix(events)
     if len(table.rows) < MIN_SCORES:
         raise ValueError(
             f"only {len(table.rows)} events are of principals known for {YOUNG_SECONDS // 86_400} days and "
@@ -121,8 +150,7 @@ def _threshold(table: Matrix, scores: NDArray[np.float64], alerts_per_day: float
     order = np.lexsort((scores, hours, table.principals))
     last_of_group = np.append(np.diff(table.principals[order]) | np.diff(hours[order]), 1) != 0
     peaks = np.sort(scores[order][last_of_group])[::-1]
-    days = max(1.0, float(table.times.max() - table.times.min()) / (86_400 * MICROSECONDS))
-    allowed = max(1, round(alerts_per_day * days))
+    allowed = max(1, round(alerts_per_day * table.days))
     return max(LEAST_THRESHOLD, float(peaks[min(allowed, peaks.size) - 1]))
 
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from importlib import import_module
+import traceback
+from typing import NoReturn
 
 import click
+
+from streams.commands.lazy import Lazy
+
+INTERRUPTED = 130
+EX_SOFTWARE = 70
 
 COMMANDS = {
     "demo": "see it work: a sample organisation with an attack in it, alerts in this terminal",
@@ -24,27 +31,27 @@ COMMANDS = {
 }
 
 
-class Commands(click.Group):
-    """Loads a command's module when it is called: --help needs none of them."""
+class Commands(Lazy):
+    """All commands; a reader of our output who has seen enough (`| head`) is no error."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """All commands, in the order of COMMANDS."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of this name, loaded."""
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = import_module(f"streams.commands.{cmd_name}").command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands, without loading them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+    def invoke(self, ctx: click.Context) -> object:
+        """Runs the command and writes out what it printed."""
+        try:
+            result: object = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            with open(os.devnull, "wb") as nowhere:  # or the interpreter complains when it ends
+                os.dup2(nowhere.fileno(), sys.stdout.fileno())
+            raise click.exceptions.Exit(0) from None
+        return result
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.group(
+    cls=Commands,
+    prefix="streams.commands.",
+    modules=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
 @click.version_option(package_name="auditwatch")
 def cli() -> None:
     """Real-time anomaly detection for audit logs: Sigma rules, per-user baselines, alerts in Slack.
@@ -54,17 +61,15 @@ def cli() -> None:
     """
 
 
-def main() -> None:
-    """The console script. Errors that say what to do are printed without a traceback; exit code 2."""
+def main() -> NoReturn:
+    """The console script. Errors that say what to do come without a traceback, exit code 2; anything else with one, 70."""
     try:
-        cli(standalone_mode=False)
+        sys.exit(cli(standalone_mode=False) or 0)  # click hands back the code of a click.exceptions.Exit
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except click.exceptions.Exit as leave:
-        sys.exit(leave.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
+        sys.exit(INTERRUPTED)
+    except Exception:
+        traceback.print_exc()
+        sys.exit(EX_SOFTWARE)

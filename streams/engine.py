@@ -121,7 +121,11 @@ class Engine:
             for record in event.value.records
         ]
         shell = self.shells[topic]
+        processor = shell.processor
+        folded, repeats = processor.folded, processor.repeats
         done = await shell.run(messages, lambda: self.detections)
+        count("folded", topic, processor.folded - folded)
+        count("repeats", topic, processor.repeats - repeats)
         self.watchdog.failed(shell.last_error)
         covered = [event for event in events if event.message.offset <= done.get(event.message.partition, -1)]
         self._done(topic, started, covered)

@@ -8,10 +8,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 CounterName = Literal[
     "records",  # raw records read by normalise, by source
-    "events",  # events folded by score
-    "repeats",  # events delivered twice and counted once
+    "folded",  # items folded into states, by topic; those folded again after a rewind count again
+    "repeats",  # events delivered twice and counted once, by topic
     "findings",  # findings emitted by score
-    "matches",  # events that counted towards a correlation
     "alerts",  # alert revisions emitted by correlate
     "deadletters",  # items bound for audit.deadletter, by stage
     "rewinds",  # partitions rewound, by stage: surprises that were answered

@@ -110,6 +110,8 @@ class Processor(Generic[Item, State]):
         self._store = store
         self._emit = emit
         self._partitions: dict[int, _Partition[State]] = {}
+        self.folded = 0
+        self.repeats = 0
 
     @property
     def owned(self) -> dict[int, Position]:
@@ -153,6 +155,8 @@ class Processor(Generic[Item, State]):
         positions, arrivals, faults, gaps = self._admit(messages, held)
         states = await self._states(arrivals, held)
         verdict = self._stage.fold(arrivals, states, detections)
+        self.folded += len(arrivals)
+        self.repeats += verdict.repeats
         await self._emit(verdict.outputs, faults + verdict.faults)
         entries = self._packed(arrivals, states)
         writes = [

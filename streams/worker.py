@@ -39,7 +39,7 @@ def build(settings: Settings, detections: Detections, sources: Sequence[str], ad
         adopt: go on from the start of a log that is not the one the state was computed on.
     """
     app = _app("auditwatch", settings)
-    engine = Engine(app, settings, detections, sources)
+    app.engine = engine = Engine(app, settings, detections, sources)
     health = Health(settings.listen, engine.missing)
 
     async def guarded(stream: Any, handle: Handle) -> None:

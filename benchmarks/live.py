@@ -1,0 +1,158 @@
+"""The live worker against an empty stock Faust agent: same broker, same core, one after the other in one run."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from audit.sources import SOURCES
+from benchmarks.data import cloudtrail, distinct
+from streams.commands.ingest import packed
+from streams.embedded import Broker, RedisServer
+from streams.kafka import ALERTS, DEADLETTER, EVENTS, FINDINGS, RAW, client_options, ensure_topics
+from streams.packet import decode_signals
+from streams.settings import Settings
+
+TOPIC = RAW + "cloudtrail"
+TOPICS = [RAW + source for source in SOURCES] + [EVENTS, FINDINGS, ALERTS, DEADLETTER]
+PINNED = "1" if (os.cpu_count() or 1) > 1 else "0"
+PROBE = "auditwatch-bench-probe"
+PROBE_RULE = f"""title: Probe
+id: 7a7c6e1e-2f50-4b39-9d0e-0b1f7a6d4c11
+status: test
+description: Matches the benchmark's probes.
+author: auditwatch
+level: low
+logsource: {{product: aws, service: cloudtrail}}
+detection: {{probe: {{userAgent: {PROBE}}}, condition: probe}}
+falsepositives: [none]
+"""
+
+
+def subject(*arguments: str) -> list[str]:
+    """The command of a timed process, on a core of its own where taskset is there."""
+    pin = ["taskset", "-c", PINNED] if shutil.which("taskset") else []
+    return [*pin, sys.executable, "-m", "benchmarks.subject", *arguments]
+
+
+def timed(*arguments: str) -> dict[str, float]:
+    """The figures a subject prints."""
+    done = subprocess.run(subject(*arguments), capture_output=True, timeout=600, check=False)
+    _, brace, figures = done.stdout.partition(b"{")  # Faust writes terminal codes before it
+    if brace:
+        read: dict[str, float] = orjson.loads(brace + figures.splitlines()[0])
+        return read
+    raise RuntimeError(f"no figures:\n{done.stdout.decode()}\n{done.stderr.decode()[-2000:]}")
+
+
+async def fill(settings: Settings, records: Sequence[bytes], pack: int) -> None:
+    """Sends records to audit.raw.cloudtrail over its partitions, packed as ingest does."""
+    counts = await ensure_topics(settings, TOPICS)
+    producer = AIOKafkaProducer(**client_options(settings), max_request_size=2**23, linger_ms=5)
+    await producer.start()
+    waiting = []
+    for number, (_, payload) in enumerate(packed(iter(records), pack)):
+        waiting.append(await producer.send(TOPIC, payload, partition=number % counts[TOPIC]))
+        if len(waiting) >= 500:
+            await asyncio.gather(*waiting)
+            waiting.clear()
+    await asyncio.gather(*waiting)
+    await producer.stop()
+
+
+def throughput(records: Sequence[bytes], pack: int, kind: str) -> dict[str, float]:
+    """Figures of a subject that finds all records waiting on a fresh broker and Redis."""
+    with Broker.start() as broker, RedisServer.start() as redis:
+        asyncio.run(fill(Settings(broker=broker.url), records, pack))
+        if kind == "empty":
+            return timed("empty", broker.url, str(len(records)))
+        return timed("worker", broker.url, redis.url, str(len(records)))
+
+
+def latency(rate: int, seconds: int) -> list[float]:
+    """Seconds from sending a raw record to its finding on audit.findings, for one record in fifty."""
+    with Broker.start() as broker, RedisServer.start() as redis, tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "probe.yml").write_text(PROBE_RULE)
+        settings = Settings(broker=broker.url)
+        asyncio.run(ensure_topics(settings, TOPICS))
+        with subprocess.Popen(subject("worker", broker.url, redis.url, "0", folder), stdout=subprocess.DEVNULL) as worker:
+            try:
+                return asyncio.run(_probe(settings, distinct(rate * seconds + 500), rate))
+            finally:
+                worker.kill()
+
+
+async def _probe(settings: Settings, records: list[bytes], rate: int) -> list[float]:
+    producer = AIOKafkaProducer(**client_options(settings))
+    consumer = AIOKafkaConsumer(FINDINGS, **client_options(settings), auto_offset_reset="earliest", fetch_max_wait_ms=10)
+    await producer.start()
+    await consumer.start()
+    sent: dict[str, float] = {}
+    waits: list[float] = []
+    reading = asyncio.create_task(_collect(consumer, sent, waits))
+    await _send(producer, records[:500], 100, {})
+    await asyncio.sleep(3)
+    await _send(producer, records[500:], rate, sent)
+    await asyncio.sleep(3)
+    reading.cancel()
+    await producer.stop()
+    await consumer.stop()
+    return sorted(waits)
+
+
+async def _send(producer: AIOKafkaProducer, records: Sequence[bytes], rate: int, sent: dict[str, float]) -> None:
+    started = time.perf_counter()
+    for number, payload in enumerate(records):
+        if number % 50 == 0:
+            record = orjson.loads(payload) | {"userAgent": PROBE}
+            payload = orjson.dumps(record)
+            sent[record["eventID"]] = time.perf_counter()
+        await producer.send(TOPIC, payload, partition=number % 4)
+        if number % 20 == 0:
+            await asyncio.sleep(max(0.0, started + number / rate - time.perf_counter()))
+
+
+async def _collect(consumer: AIOKafkaConsumer, sent: dict[str, float], waits: list[float]) -> None:
+    async for record in consumer:
+        now = time.perf_counter()
+        for signal in decode_signals(record.value).items:
+            if signal.finding and signal.finding.kind == "rule" and signal.finding.event_ids[0] in sent:
+                waits.append(now - sent.pop(signal.finding.event_ids[0]))
+
+
+def main(events: int = 40_000, soak: int = 500_000) -> None:
+    """Prints the table."""
+    print(f"\nLive, {cloudtrail()[0]}, embedded broker, subject alone on one core")
+    records = distinct(events)
+    empty = throughput(records, 1, "empty")
+    yardstick = empty["events"] / empty["seconds"]
+    print(f"  {'empty stock agent, one record a message':<46} {yardstick:9.0f} ev/s {empty['cpu_us']:6.1f} us CPU  1.00")
+    for name, pack, goal in (("raw to findings, 50 records a message", 50, ">= 0.8"), ("raw to findings, one a message", 1, ">= 0.45")):
+        _say(name, throughput(records, pack, "worker"), yardstick, goal)
+    waits = latency(2_000, 15)
+    p50, p99 = (waits[int(len(waits) * share)] * 1000 for share in (0.5, 0.99))
+    print(f"  {'raw to finding at 2,000 ev/s':<46} p50 {p50:.0f} ms, p99 {p99:.0f} ms of {len(waits)} probes  <= 250 ms")
+    if soak:
+        long = throughput(distinct(soak), 50, "worker")
+        _say(f"{soak:,} events", long, yardstick, "")
+        print(f"  {'resident memory after them':<46} {long['rss_mb']:.0f} MB  <= 250 MB")
+
+
+def _say(name: str, figures: dict[str, Any], yardstick: float, goal: str) -> None:
+    rate = figures["events"] / figures["seconds"]
+    print(f"  {name:<46} {rate:9.0f} ev/s {figures['cpu_us']:6.1f} us CPU  {rate / yardstick:.2f}  {goal}")
+
+
+if __name__ == "__main__":
+    main(soak=int(sys.argv[1]) if len(sys.argv) > 1 else 500_000)

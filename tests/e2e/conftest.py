@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from audit.event import AuditEvent
+from streams.detections import Detections
+from streams.embedded import Broker
+from streams.load import load_detections
+from streams.replay import Source, events_of
+from streams.simulate.model import SOURCES
+from streams.simulate.organisation import simulate
+from streams.simulate.output import write
+from tests.e2e.house import House, Server, house
+
+ARRIVAL = 1_800_000_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """Raw logs of an invented organisation: a file a source, the events in them, and the detections to judge them by."""
+
+    files: dict[str, Path]
+    context: Path
+    detections: Detections
+    ids: set[str]
+
+    def events(self, source: str) -> list[AuditEvent]:
+        return list(events_of([Source(source, str(self.files[source]))], self.detections, ARRIVAL, []))
+
+
+def _logs(folder: Path, users: int, days: int) -> Logs:
+    write(simulate(users, days, seed=7, attack_after=1), folder)
+    files = {source: folder / f"{source}.jsonl.gz" for source in SOURCES}
+    detections = load_detections(folder / "context.yml", (), None)
+    sources = [Source(source, str(path)) for source, path in files.items()]
+    ids = {event.id for event in events_of(sources, detections, ARRIVAL, [])}
+    return Logs(files, folder / "context.yml", detections, ids)
+
+
+@pytest.fixture(scope="session")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Logs:
+    """About 20,000 events."""
+    return _logs(tmp_path_factory.mktemp("organisation"), users=60, days=5)
+
+
+@pytest.fixture(scope="session")
+def few_logs(tmp_path_factory: pytest.TempPathFactory) -> Logs:
+    """About 4,000 events."""
+    return _logs(tmp_path_factory.mktemp("few"), users=30, days=2)
+
+
+@pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
+def own_broker(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """Each broker in turn, empty and this test's own."""
+    if request.param == "kafka":
+        yield request.getfixturevalue("own_kafka")
+        return
+    with Broker.start() as broker:
+        yield broker
+
+
+@pytest.fixture
+def empty_house(own_broker: Server, tmp_path: Path) -> Iterator[House]:
+    """A house with an empty broker and Redis."""
+    with house(own_broker, tmp_path) as built:
+        yield built

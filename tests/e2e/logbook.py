@@ -1,0 +1,178 @@
+"""What stands in the topics and in Redis, and what must stand there: the worker's own stages folded over the same log."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from redis.asyncio import Redis
+
+from alerting.alert import to_line
+from streams.detections import Detections
+from streams.kafka import ALERTS, DEADLETTER, EVENTS, FINDINGS, client_options, incarnations
+from streams.packet import Output, decode_events, decode_signals, encode
+from streams.pipeline import Correlate, Score
+from streams.processor import Fault, Message, Processor
+from streams.settings import Settings
+from streams.store import MemoryStateStore
+
+TOPICS = (EVENTS, FINDINGS, ALERTS, DEADLETTER)
+
+
+@dataclass(slots=True)
+class Expected:
+    """What one stage makes of the messages of its topic, and the states it ends with."""
+
+    outputs: list[Output[Any]] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    store: MemoryStateStore = field(default_factory=MemoryStateStore)
+
+
+class Logbook:
+    """Reads the worker's topics as they grow: `async with Logbook(settings) as book: await book.read()`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._consumer = AIOKafkaConsumer(**client_options(settings), auto_offset_reset="earliest")
+        self.records: defaultdict[str, list[ConsumerRecord[Any, Any]]] = defaultdict(list)
+        self.incarnations: dict[str, str] = {}
+
+    async def __aenter__(self) -> Logbook:
+        self.incarnations = await incarnations(self._settings, TOPICS)
+        await self._consumer.start()
+        counts = {topic: int(each.rpartition("/")[2]) for topic, each in self.incarnations.items()}
+        self._consumer.assign([TopicPartition(topic, n) for topic, count in counts.items() for n in range(count)])
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._consumer.stop()
+
+    async def read(self) -> None:
+        """Reads on to the present end of every topic."""
+        ends = await self._consumer.end_offsets(self._consumer.assignment())
+        while any([await self._consumer.position(each) < end for each, end in ends.items()]):
+            for place, records in (await self._consumer.getmany(timeout_ms=200)).items():
+                self.records[place.topic] += records
+
+    async def until(self, what: str, true: Callable[[], bool], within: float = 90.0) -> None:
+        """Reads on until something holds of what was read."""
+        deadline = time.monotonic() + within
+        await self.read()
+        while not true():
+            assert time.monotonic() < deadline, f"waited {within:.0f} s for {what}; read: {self.counts}"
+            await asyncio.sleep(0.1)
+            await self.read()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Messages read by topic."""
+        return {topic: len(records) for topic, records in self.records.items()}
+
+    @property
+    def event_ids(self) -> set[str]:
+        """The ids of all events that were sent on by normalise."""
+        return {event.id for record in self.records[EVENTS] for event in decode_events(record.value).items}
+
+    @property
+    def letters(self) -> list[dict[str, Any]]:
+        """The dead letters."""
+        return [orjson.loads(record.value) for record in self.records[DEADLETTER]]
+
+    @property
+    def alerts(self) -> dict[str, bytes]:
+        """The last revision of each alert, as its line."""
+        last: dict[str, tuple[int, bytes]] = {}
+        for record in self.records[ALERTS]:
+            alert = orjson.loads(record.value)
+            last[alert["id"]] = max(last.get(alert["id"], (0, b"")), (alert["revision"], record.value))
+        return {key: line for key, (_, line) in last.items()}
+
+    @property
+    def signals(self) -> set[tuple[str, int, bytes]]:
+        """What score sent to correlate, each with its place of origin; sent twice is the same twice."""
+        packets = [decode_signals(record.value) for record in self.records[FINDINGS]]
+        return {
+            (packet.origin, mark, encode(signal))
+            for packet in packets
+            for mark, signal in zip(packet.marks, packet.items, strict=True)
+        }
+
+    async def expected(self, topic: str, detections: Detections) -> Expected:
+        """What the stage that reads a topic has to make of it."""
+        stage: Any = {EVENTS: Score, FINDINGS: Correlate}[topic]()
+        made = Expected()
+
+        async def emit(outputs: Sequence[Output[Any]], faults: Sequence[Fault]) -> None:
+            made.outputs += outputs
+            made.faults += faults
+
+        processor = Processor(stage, made.store, emit)
+        incarnation = self.incarnations[topic]
+        for number in range(int(incarnation.rpartition("/")[2])):
+            await processor.open(number)
+            processor.begin(number, incarnation, 0)
+        messages = [Message(each.partition, each.offset, each.value) for each in self.records[topic]]
+        for start in range(0, len(messages), 16):
+            assert not await processor.step(messages[start : start + 16], detections)
+        return made
+
+    async def assert_exact(self, detections: Detections, ids: set[str] | None = None) -> None:
+        """Fails unless the topics and Redis hold exactly what one undisturbed worker makes of the same audit.events."""
+        if ids is not None:
+            await self.until("all events", lambda: self.event_ids >= ids)
+            assert self.event_ids == ids
+        score = await self._settled(EVENTS, detections)
+        origin = f"{EVENTS}/%d@{self.incarnations[EVENTS]}"
+        assert self.signals == {(origin % each.partition, each.mark, encode(each.item)) for each in score.outputs}
+        correlate = await self._settled(FINDINGS, detections)
+        alerts = {output.item.id: to_line(output.item) for output in correlate.outputs}
+        await self.until("all alerts", lambda: self.alerts.keys() >= alerts.keys(), 10)
+        assert self.alerts == alerts
+
+    async def _settled(self, topic: str, detections: Detections) -> Expected:
+        """Waits until the states of a topic in Redis are what they must be."""
+        deadline = time.monotonic() + 60.0
+        while True:
+            await self.read()
+            made = await self.expected(topic, detections)
+            marks, values = await self.stored(topic)
+            if (marks, values) == (made.store.marks, made.store.values):
+                await self.read()
+                return made
+            assert time.monotonic() < deadline, _difference(topic, marks, values, made.store)
+            await asyncio.sleep(0.5)
+
+    async def stored(self, topic: str) -> tuple[dict[int, bytes], dict[tuple[int, str], bytes]]:
+        """(position by partition, value by partition and key) of a topic's stage in Redis."""
+        stage = topic.removeprefix("audit.")
+        client = Redis.from_url(self._settings.redis)
+        try:
+            keys = [key async for key in client.scan_iter(match=f"auditwatch:{{{stage}-*}}:*", count=1000)]
+            found = dict(zip(keys, await client.mget(keys), strict=True)) if keys else {}
+        finally:
+            await client.aclose()
+        places = {key: _place(key.decode("utf-8", "surrogatepass"), stage) for key in found}
+        marks = {places[key][0]: value for key, value in found.items() if places[key][1] == "position"}
+        return marks, {places[key]: value for key, value in found.items() if places[key][1] != "position"}
+
+
+def _place(key: str, stage: str) -> tuple[int, str]:
+    number, _, rest = key.removeprefix(f"auditwatch:{{{stage}-").partition("}:")
+    return int(number), rest
+
+
+def _difference(
+    topic: str, marks: dict[int, bytes], values: dict[tuple[int, str], bytes], wanted: MemoryStateStore
+) -> str:
+    wrong = [key for key in values.keys() & wanted.values.keys() if values[key] != wanted.values[key]]
+    return (
+        f"{topic}: positions that differ: {[n for n in marks.keys() | wanted.marks.keys() if marks.get(n) != wanted.marks.get(n)]}; "
+        f"states that differ: {len(wrong)} {wrong[:3]}, missing: {len(wanted.values.keys() - values.keys())}, "
+        f"too many: {len(values.keys() - wanted.values.keys())}"
+    )
