@@ -31,7 +31,8 @@ TRANSITIONS["reopened"] = TRANSITIONS["open"]
 class Case(msgspec.Struct, frozen=True):
     """Where an alert stands. `version` counts the steps: who writes must have read the newest.
 
-    `actor` took the last step at `at` (microseconds since the epoch); both are empty in a new case.
+    `actor` took the last step at `at` (microseconds since the epoch) and may have left a `note`; all are empty in a new
+    case.
     """
 
     alert_id: str
@@ -40,6 +41,7 @@ class Case(msgspec.Struct, frozen=True):
     version: int = 0
     actor: str = ""
     at: int = 0
+    note: str = ""
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -48,11 +50,11 @@ class Refused(msgspec.Struct, frozen=True):
     reason: str
 
 
-def transition(case: Case, action: Action, actor: str, at: int) -> Case | Refused:
+def transition(case: Case, action: Action, actor: str, at: int, note: str = "") -> Case | Refused:
     """The case after `actor` did `action` at `at` (microseconds), or why that cannot be."""
     step = TRANSITIONS[case.status].get(action)
     if step is None:
         who = f" by {case.actor} at {rfc3339(case.at)}" if case.actor else ""
         return Refused(f"{action} is not possible: the case is already {case.status}{who}")
     status, resolution = step
-    return Case(case.alert_id, status, resolution, case.version + 1, actor, at)
+    return Case(case.alert_id, status, resolution, case.version + 1, actor, at, note)

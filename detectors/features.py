@@ -6,7 +6,7 @@ serves everybody, and shrinks to zero while there is little history. Seconds of 
 
 from __future__ import annotations
 
-from math import exp, log1p, log2, sqrt
+from math import exp, log, log1p, log2, sqrt
 
 import msgspec
 
@@ -28,6 +28,7 @@ from detectors.baseline import (
     NOVEL,
     RATE_MEAN,
     RATE_PEAK,
+    RATE_TOP,
     RATE_VAR,
     REBASE_AFTER,
     RECENT,
@@ -35,6 +36,7 @@ from detectors.baseline import (
     SPREAD,
     SPREAD_MEAN,
     SPREAD_PEAK,
+    SPREAD_TOP,
     SPREAD_VAR,
     TOTAL,
     Baseline,
@@ -52,6 +54,7 @@ SHARE = (5 / 168, 2 / 168)
 """Part of a week that one weekday hour bin and one weekend hour bin cover."""
 USUAL_DOUBT, USUAL_VAR = 5.0, 0.5
 """Pseudo-looks, and the variance of log counts they assume, in the z-scores of rate and spread."""
+RECORD_DOUBT = 5.0
 SLOWEST = 1 / 64
 """Smallest step with which a new look moves the usual rate and spread."""
 
@@ -76,6 +79,8 @@ FEATURES: tuple[Feature, ...] = (
     Feature("hour_surprise", "hour", "bits: activity of a flat week over own in this hour and half its neighbours"),
     Feature("rate_z", "pace", "log1p(events in 15 min), standard deviations above the own usual peak"),
     Feature("spread_z", "pace", "log1p(distinct resources in 15 min), standard deviations above the own usual peak"),
+    Feature("rate_record", "pace", "log((events in 15 min + r) / (own highest + r)), r = RECORD_DOUBT; 0 below it"),
+    Feature("spread_record", "pace", "log((distinct resources in 15 min + r) / (own highest + r)); 0 below it"),
     Feature("failures", "failures", "log1p(failed events in 15 min)"),
     Feature("denials", "failures", "log1p(denied events in 15 min)"),
     Feature("failure_excess", "failures", "share of both in 15 min beyond the own long-run share"),
@@ -99,6 +104,7 @@ def features(baseline: Baseline, obs: Observation) -> list[float]:
     origin = country + asn + network + agent
     recent, spread, failures, denials = short_counts(baseline, obs)
     usual_failures = scalars[FAILED] / (scalars[TOTAL + ACTION] + 3.0 * weight)
+    expected = usual_failures * recent
     folds = scalars[FOLDS]
     return [
         action,
@@ -112,8 +118,10 @@ def features(baseline: Baseline, obs: Observation) -> list[float]:
         _hour_surprise(baseline, time, weight),
         _deviation(log1p(recent), scalars[RATE_MEAN], scalars[RATE_VAR], folds),
         _deviation(log1p(spread), scalars[SPREAD_MEAN], scalars[SPREAD_VAR], folds),
-        log1p(failures),
-        log1p(denials),
+        _record(recent, scalars[RATE_TOP], folds),
+        _record(spread, scalars[SPREAD_TOP], folds),
+        _beyond(failures, expected),
+        _beyond(denials, expected),
         max(0.0, (failures + denials) / (recent + 3.0) - usual_failures),
         log1p(scalars[NEW_HOUR] * exp(-idle / HOUR) + new * exp(-late / HOUR)),
         log1p(scalars[NEW_DAY] * exp(-idle / DAY) + new * exp(-late / DAY)),
@@ -212,6 +220,17 @@ def _deviation(height: float, mean: float, var: float, looks: float) -> float:
     return (height - mean) / spread * looks / (looks + USUAL_DOUBT)
 
 
+def _record(height: float, top: float, looks: float) -> float:
+    """How far above the own highest so far, as a logarithm, shrunk while there were few looks."""
+    if height <= top:
+        return 0.0
+    return log((height + RECORD_DOUBT) / (top + RECORD_DOUBT)) * looks / (looks + USUAL_DOUBT)
+
+
+def _beyond(failed: float, expected: float) -> float:
+    return log1p(max(0.0, failed - expected) / sqrt(1.0 + expected))
+
+
 def _is_fresh(baseline: Baseline, obs: Observation, now: float) -> bool:
     """Whether the event touches a resource that was not touched within the last 15 minutes."""
     token = obs.tokens[RESOURCE]
@@ -236,13 +255,18 @@ def _look(baseline: Baseline, now: float) -> None:
     """Fold the peaks since the last look into the usual: exponentially weighted mean and variance of their logs."""
     scalars = baseline.scalars
     step = max(1.0 / (scalars[FOLDS] + 1.0), SLOWEST)
-    for peak, mean, var in ((RATE_PEAK, RATE_MEAN, RATE_VAR), (SPREAD_PEAK, SPREAD_MEAN, SPREAD_VAR)):
+    fade = 2.0 ** (-(now - scalars[FOLDED_AT]) / HALF_LIFE)
+    for peak, mean, var, top in _USUAL:
         difference = log1p(scalars[peak]) - scalars[mean]
         scalars[mean] += step * difference
         scalars[var] = (1.0 - step) * (scalars[var] + step * difference * difference)
+        scalars[top] = max(scalars[peak], scalars[top] * fade)
         scalars[peak] = 0.0
     scalars[FOLDS] += 1.0
     scalars[FOLDED_AT] = now
+
+
+_USUAL = ((RATE_PEAK, RATE_MEAN, RATE_VAR, RATE_TOP), (SPREAD_PEAK, SPREAD_MEAN, SPREAD_VAR, SPREAD_TOP))
 
 
 def _learn_hour(baseline: Baseline, time: int) -> None:

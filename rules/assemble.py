@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -47,6 +48,7 @@ _LEVELS: dict[str, Severity] = {
     "high": "high",
     "critical": "critical",
 }
+_TECHNIQUE = re.compile(r"attack\.(t\d{4}(?:\.\d{3})?)", re.IGNORECASE)
 _ENTITIES: dict[str, EntityKind] = {
     "auditwatch.source_ip": "ip",
     "sourceIPAddress": "ip",
@@ -196,8 +198,7 @@ def _common(document: Document, extension: Extension) -> dict[str, Any]:
 
 
 def _techniques(tags: Iterable[str]) -> tuple[str, ...]:
-    names = [tag.removeprefix("attack.").upper() for tag in tags if tag.startswith("attack.t")]
-    return tuple(name for name in names if name[1:2].isdigit())
+    return tuple(found[1].upper() for tag in tags if (found := _TECHNIQUE.fullmatch(tag)))
 
 
 def _correlation(
@@ -208,12 +209,11 @@ def _correlation(
     extension, wrong = read_extension(document, "")
     wrong += _unsupported(document, section)
     fields: list[str] = []
-    value = ""
+    value: list[str] = []
     if not wrong:
-        fields = _fields(document, section.get("group-by") or [], rule_ids, products, ("group-by",), wrong)
-        if section["type"] == "value_count":
-            counted = [section["condition"]["field"]]
-            value = next(iter(_fields(document, counted, rule_ids, products, ("condition", "field"), wrong)), "")
+        product = _shared_product(rule_ids, products)
+        fields = _fields(document, ("group-by",), product, wrong)
+        value = _fields(document, ("condition", "field"), product, wrong) if section["type"] == "value_count" else []
     errors += wrong
     if wrong:
         return None
@@ -224,12 +224,12 @@ def _correlation(
         group_by=tuple(fields),
         timespan=parsed.seconds * MICROSECONDS,
         kind=section["type"],
-        field=value,
+        field=value[0] if value else "",
         op=op,
         threshold=int(section["condition"][op]),
         entity_kind=_ENTITIES.get(fields[0], "user") if fields else "user",
         groups=tuple(getter(field) for field in fields),
-        value=getter(value) if value else None,
+        value=getter(value[0]) if value else None,
     )
 
 
@@ -257,17 +257,17 @@ def _unsupported(document: Document, section: dict[str, Any]) -> list[RuleError]
     return wrong
 
 
-def _fields(
-    document: Document,
-    names: str | Sequence[str],
-    rule_ids: Sequence[str],
-    products: dict[str, str],
-    at: tuple[str, ...],
-    wrong: list[RuleError],
-) -> list[str]:
-    """The canonical fields of a correlation: of the normalised event where all its rules speak of that."""
+def _shared_product(rule_ids: Sequence[str], products: dict[str, str]) -> str:
+    """Product auditwatch where all the rules are of it: their correlation then names normalised fields."""
     shared = {products[rule_id] for rule_id in rule_ids if rule_id in products}
-    product = "auditwatch" if shared == {"auditwatch"} else ""
+    return "auditwatch" if shared == {"auditwatch"} else ""
+
+
+def _fields(document: Document, at: tuple[str, ...], product: str, wrong: list[RuleError]) -> list[str]:
+    """The canonical names of the fields a correlation has at a place."""
+    names = document.data["correlation"]
+    for key in at:
+        names = names.get(key) or []
     found: list[str] = []
     for name in [names] if isinstance(names, str) else names:
         try:

@@ -10,6 +10,9 @@ from typing import Any
 
 import yaml
 
+LARGEST = 100_000
+"""Values a document may hold, its aliases written out."""
+
 Key = str | int
 Place = tuple[int, int]
 
@@ -115,11 +118,11 @@ def read(path: Path) -> tuple[list[Document], list[RuleError]]:
         while loader.check_node():
             node = loader.get_node()
             assert node is not None
-            wrong = list(_wrong_keys(path, node))
+            wrong = [_too_much(path, node)] if _weight(node, {}) >= LARGEST else list(_wrong_keys(path, node))
             errors += wrong
             if not wrong:
                 _add(path, node, loader.construct_document(node), documents, errors)
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         errors.append(_yaml_error(path, error))
     finally:
         loader.dispose()
@@ -134,6 +137,26 @@ def _add(path: Path, node: yaml.Node, data: Any, documents: list[Document], erro
         errors.append(
             RuleError(path, mark.line + 1, mark.column + 1, "a rule must be a YAML mapping", "begin with title:")
         )
+
+
+def _too_much(path: Path, node: yaml.Node) -> RuleError:
+    line = node.start_mark.line + 1
+    return RuleError(path, line, 1, f"aliases stand for more than {LARGEST:,} values", "write them out")
+
+
+def _weight(node: yaml.Node, weights: dict[int, int]) -> int:
+    """How many nodes a node is with its aliases written out, up to LARGEST; one inside itself is that many."""
+    known = weights.get(id(node))
+    if known is not None:
+        return known
+    weights[id(node)] = LARGEST
+    weight = 1
+    if isinstance(node, yaml.SequenceNode):
+        weight += sum(_weight(item, weights) for item in node.value)
+    elif isinstance(node, yaml.MappingNode):
+        weight += sum(_weight(value, weights) for _, value in node.value)
+    weights[id(node)] = min(weight, LARGEST)
+    return weights[id(node)]
 
 
 def _wrong_keys(path: Path, root: yaml.Node) -> Iterator[RuleError]:

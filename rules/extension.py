@@ -74,7 +74,9 @@ def _wrong(document: Document, test: Any, at: tuple[str | int, ...], source: str
             document.error("a test needs event: with a raw record as the vendor sends it", "or events: [..]", at)
         )
     if not (test.get("source") or source):
-        wrong.append(document.error("a test of this rule needs source:", "write the source of its record", at))
+        wrong.append(
+            document.error("a test of this rule needs a source", "write source: okta, or whose record it is", at)
+        )
     return wrong
 
 

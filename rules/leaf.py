@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
+from itertools import islice, product
 from math import isfinite
 from operator import ge, gt, le, lt
 from typing import Any
@@ -24,6 +25,8 @@ GROUPABLE = ("equals", "contains", "startswith", "endswith")
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {"lt": lt, "lte": le, "gt": gt, "gte": ge}
 _LONGEST_NUMBER = 64
 _LONGEST_TIME = 40
+_MOST_PAIRS = 10_000
+"""Pairs of list members a fieldref compares: both lists are as long as the sender likes."""
 
 
 def check(leaves: Sequence[Leaf]) -> Check:
@@ -177,7 +180,7 @@ def _fieldref(get: Getter, other: Getter, how: str) -> Check:
         theirs = [text.lower() for text in texts(other(view))] if ours else []
         if how == "equals":
             return not set(ours).isdisjoint(theirs)
-        return any(holds(mine, text) for mine in ours for text in theirs)
+        return any(holds(mine, text) for mine, text in islice(product(ours, theirs), _MOST_PAIRS))
 
     return fieldref
 

@@ -5,6 +5,7 @@ Whatever is not supported is an error with its place; nothing is skipped.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ _HINTS: dict[str, str] = {
     "must have exactly one condition item": "write two correlations for a range",
     "Timespan": "one number and one unit of s, m, h, d, w, M, y: 90m for an hour and a half",
     "Regular expression": "RE2 syntax: no lookaround, no backreference",
-    "Expected": "not, and, or, parentheses, 1 of NAME*, all of NAME*, all of them",
+    "condition cannot be read": "not, and, or, parentheses, 1 of NAME*, all of NAME*, all of them",
     "must be an UUID": "make one with uuidgen",
     "not a valid Sigma rule level": "informational, low, medium, high or critical",
     "not a valid Sigma rule status": "stable, test, experimental, deprecated or unsupported",
@@ -75,7 +76,8 @@ _HINTS: dict[str, str] = {
     "pipe syntax": "write a correlation",
 }
 
-_Unsupported = ValueError
+_PARSING = re.compile(r"^Expected .*(found .*?)\s+\(at char (\d+)\)")
+"""How pyparsing says where it gave up."""
 
 
 def library() -> Path:
@@ -151,6 +153,8 @@ def _explained(document: Document, error: Exception) -> list[RuleError]:
     kind = type(error).__name__
     if kind in _PLACES:
         return [_error(document, error, _PLACES[kind])]
+    if str(error).startswith("Sigma tag"):
+        return [_error(document, error, ["tags"])]
     key = kind.removeprefix("Sigma").removesuffix("Error").lower()
     if key in COMMON_KEYS or key in ("logsource", "fields"):
         return [_error(document, error, [key])]
@@ -181,6 +185,8 @@ def _error(document: Document, error: Exception, at: Sequence[Key]) -> RuleError
     if message.startswith("Unknown modifier"):
         name = message.split("'")[1]
         return document.error(f"unknown modifier {name!r}", did_you_mean(name, modifier_mapping), at)
+    if found := _PARSING.search(message):
+        message = f"the condition cannot be read: {found[1]} at character {int(found[2]) + 1} of it"
     hint = next((hint for part, hint in _HINTS.items() if part in message), "")
     return document.error(message, hint, at)
 
@@ -190,7 +196,7 @@ def _condition(document: Document, condition: SigmaCondition, product: str, wron
     try:
         tree = condition.parsed
         if tree is None:
-            raise _Unsupported("the condition asks nothing")
+            raise ValueError("the condition asks nothing")
         return _node(tree, product)
     except SigmaError as error:
         wrong.append(_error(document, error, ["detection", "condition"]))
@@ -236,7 +242,7 @@ def _node(tree: Any, product: str) -> Node:
             return _leaf(canonical(tree.field, product), tree.value, product)
         case ConditionValueExpression():
             return _keyword(tree.value, product)
-    raise _Unsupported(f"{type(tree).__name__} in a condition is not supported")
+    raise ValueError(f"{type(tree).__name__} in a condition is not supported")
 
 
 def _keyword(value: Any, product: str) -> Node:
@@ -255,7 +261,7 @@ def _contained(node: Node) -> Node:
             return Leaf(None, "glob", f"*{value}*", cased)
         case Leaf(None, "contains" | "regex"):
             return node
-    raise _Unsupported("a keyword must be text, a number or a pattern: name a field for any other test")
+    raise ValueError("a keyword must be text, a number or a pattern: name a field for any other test")
 
 
 def _leaf(field: str | None, value: Any, product: str) -> Node:
@@ -283,7 +289,7 @@ def _leaf(field: str | None, value: Any, product: str) -> Node:
             return Leaf(field, "fieldref", canonical(value.field, product), detail=_FIELDREF[ends])
         case SigmaExpansion():
             return Or(tuple(_leaf(field, one, product) for one in value.values))
-    raise _Unsupported(f"a value of type {type(value).__name__} is not supported")
+    raise ValueError(f"a value of type {type(value).__name__} is not supported")
 
 
 _ORDER: dict[str, Op] = {"LT": "lt", "LTE": "lte", "GT": "gt", "GTE": "gte"}
@@ -303,7 +309,7 @@ _ANY = SpecialChars.WILDCARD_MULTI
 
 def _pattern(value: SigmaRegularExpression) -> str:
     if value.contains_placeholder():
-        raise _Unsupported("placeholders (expand) are not supported: write the values out")
+        raise ValueError("placeholders (expand) are not supported: write the values out")
     flags = "".join(sorted(_FLAGS[flag] for flag in value.flags))
     return (f"(?{flags})" if flags else "") + str(value.regexp)
 
@@ -311,7 +317,7 @@ def _pattern(value: SigmaRegularExpression) -> str:
 def _text(field: str | None, value: SigmaString) -> Leaf:
     """Wildcards at the ends become prefix, suffix and substring tests; any others a glob."""
     if value.contains_placeholder():
-        raise _Unsupported("placeholders (expand) are not supported: write the values out")
+        raise ValueError("placeholders (expand) are not supported: write the values out")
     cased = isinstance(value, SigmaCasedString)
     parts = list(value.s)
     starts, ends = parts[:1] == [_ANY], len(parts) > 1 and parts[-1] is _ANY

@@ -62,7 +62,7 @@ def cli() -> None:
 
 
 def main() -> NoReturn:
-    """The console script. Errors that say what to do come without a traceback, exit code 2; anything else with one, 70."""
+    """The console script: errors that say what to do without a traceback, exit code 2; anything else with one, 70."""
     try:
         sys.exit(cli(standalone_mode=False) or 0)  # click hands back the code of a click.exceptions.Exit
     except click.ClickException as error:

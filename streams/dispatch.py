@@ -39,7 +39,7 @@ class Dispatch:
         """Takes one Alert line into the outbox; waits for a store that is away; a line that is no alert is told of."""
         try:
             alert = from_line(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             count("errors", "dispatch")
             log.error("a message of audit.alerts is no alert (%s): %.200r", error, line)
             return

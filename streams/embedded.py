@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -60,6 +60,10 @@ class Child:
     name: str
     log: Path
     death: signal.Signals = signal.SIGKILL
+    environ: Mapping[str, str] | None = None
+    folder: Path | None = None
+    shown: bool = False
+    """Whether its standard output is ours instead of its log."""
     process: subprocess.Popen[bytes] | None = None
 
     def start(self, command: list[str], ready: Callable[[], bool], within: float = 10.0) -> None:
@@ -71,7 +75,13 @@ class Child:
         tether = [sys.executable, "-I", "-S", "-c", TETHER, str(os.getpid()), str(int(self.death)), *command]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                tether, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                tether,
+                stdin=subprocess.DEVNULL,
+                stdout=None if self.shown else log,
+                stderr=log,
+                start_new_session=True,
+                env=self.environ,
+                cwd=self.folder,
             )
         atexit.register(self.kill)
         deadline = time.monotonic() + within

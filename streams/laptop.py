@@ -11,11 +11,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from streams.embedded import Broker, RedisServer
 from streams.settings import Settings, SettingsError
 
 NOTE = Path(".auditwatch/embedded.json")
+
+Server = Literal["broker", "redis"]
+_SERVERS: tuple[Server, ...] = ("broker", "redis")
 
 
 @contextmanager
@@ -41,21 +45,23 @@ def _write(settings: Settings) -> None:
     partial.rename(NOTE)
 
 
-def found(settings: Settings) -> Settings:
-    """Settings with both addresses: configured, or of a worker that runs in this folder.
+def found(settings: Settings, *needed: Server) -> Settings:
+    """Settings with the addresses needed (none named: both): as configured, or of a worker that runs in this folder.
 
     Raises:
-        SettingsError: neither is there.
+        SettingsError: one is in neither place.
     """
-    if settings.broker and settings.redis:
+    missing = [name for name in needed or _SERVERS if not getattr(settings, name)]
+    if not missing:
         return settings
     note = _read()
     if note is None:
+        variables = " and ".join(f"AUDITWATCH_{name.upper()}" for name in missing)
         raise SettingsError(
-            "no broker or Redis: set AUDITWATCH_BROKER and AUDITWATCH_REDIS, or run `auditwatch worker` in this folder "
-            "first, which starts both on this machine"
+            f"{' and '.join(missing)}: not configured: set {variables}, or run `auditwatch worker` in this folder "
+            "first, which starts its own on this machine"
         )
-    return replace(settings, broker=settings.broker or note["broker"], redis=settings.redis or note["redis"])
+    return replace(settings, **{name: note[name] for name in missing})
 
 
 def _read() -> dict[str, str] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from audit.context import EMPTY, load_context
+from audit.context import EMPTY, Context, load_context
 from detectors.registry import Registry, default_model
 from rules import sigma
 from streams.detections import Detections
@@ -20,5 +20,10 @@ def load_detections(context: Path | None, rules: Sequence[Path], models: Path | 
     return Detections(
         rules=sigma.load(rules or [sigma.library()]),
         model=Registry(models).load() if models else default_model(),
-        context=load_context(context) if context else EMPTY,
+        context=declared(context),
     )
+
+
+def declared(context: Path | None) -> Context:
+    """What the company declares in this file or folder; None: nobody and nothing. Raises ContextErrors."""
+    return load_context(context) if context else EMPTY

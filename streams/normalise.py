@@ -27,12 +27,14 @@ def normalise(messages: Sequence[RawMessage], context: Context) -> tuple[list[Ou
     outputs: list[Output[AuditEvent]] = []
     faults: list[Fault] = []
     for source, lane, offset, arrival, payload in messages:
-        index = 0
-        for record in read(source, payload, arrival, context):
-            if isinstance(record, Reject):
-                faults.append(Fault(lane, offset, record.error, record.raw))
-                continue
-            for event in record:
-                outputs.append(Output(lane, mark(offset, index), event.actor.id, event))
-                index += 1
+        try:
+            records = read(source, payload, arrival, context)
+        except Exception as error:  # a bug in a source must not stop its partition
+            faults.append(Fault(lane, offset, f"reading failed: {error!r}", payload))
+            continue
+        rejects = [record for record in records if isinstance(record, Reject)]
+        faults.extend(Fault(lane, offset, reject.error, reject.raw) for reject in rejects)
+        events = [event for record in records if not isinstance(record, Reject) for event in record]
+        first = mark(offset)
+        outputs.extend(Output(lane, first + index, event.actor.id, event) for index, event in enumerate(events))
     return outputs, faults

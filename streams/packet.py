@@ -20,7 +20,9 @@ Item = TypeVar("Item")
 
 MAX_ITEMS = 256
 MAX_BYTES = 1_000_000
-"""A packet is closed once its payload would pass this; a single larger item still travels alone."""
+"""A longer packet is halved, down to a single item."""
+MAX_SIGNALS = 256
+"""Ordinals one mark has room for."""
 
 
 class Signal(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -32,11 +34,16 @@ class Signal(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class Packet(msgspec.Struct, Generic[Item], array_like=True, frozen=True):
-    """`items[i]` was made at `marks[i]` of the partition named by `origin` ("topic/partition@incarnation")."""
+    """`items[i]` was made at `marks[i]` of the partition named by `origin` ("topic/partition@incarnation").
+
+    `after` is the mark before these in the same sending, -1 in its first packet. A reader that has not seen it drops
+    the packet: the one before was not stored, so its sender is bound to send both again.
+    """
 
     origin: str
     marks: list[int]
     items: list[Item]
+    after: int = -1
 
 
 class Output(NamedTuple, Generic[Item]):
@@ -53,6 +60,11 @@ def mark(offset: int, item: int = 0, ordinal: int = 0) -> int:
     return offset << 28 | item << 8 | ordinal
 
 
+def offset_of(made_at: int) -> int:
+    """The offset in a mark."""
+    return made_at >> 28
+
+
 encode = msgspec.msgpack.Encoder().encode
 decode_events = msgspec.msgpack.Decoder(Packet[AuditEvent]).decode
 decode_signals = msgspec.msgpack.Decoder(Packet[Signal]).decode
@@ -60,23 +72,23 @@ decode_signals = msgspec.msgpack.Decoder(Packet[Signal]).decode
 
 def parcels(outputs: Sequence[Output[Any]], origins: Mapping[int, str], partitions: int) -> Iterator[tuple[int, bytes]]:
     """Packs outputs into (partition, payload) messages; what one origin sends to one partition keeps its order."""
-    lanes: dict[tuple[int, int], list[Output[Any]]] = {}
+    lanes: dict[tuple[str, int], list[Output[Any]]] = {}
     for output in outputs:
-        lanes.setdefault((output.partition, partition_of(output.key, partitions)), []).append(output)
-    for (source, target), lane in lanes.items():
-        for chunk in _chunks(lane):
-            marks, items = [output.mark for output in chunk], [output.item for output in chunk]
-            yield target, encode(Packet(origins[source], marks, items))
+        lanes.setdefault((origins[output.partition], partition_of(output.key, partitions)), []).append(output)
+    for (origin, target), lane in lanes.items():
+        after = -1
+        for start in range(0, len(lane), MAX_ITEMS):
+            chunk = lane[start : start + MAX_ITEMS]
+            for payload in _payloads(origin, after, chunk):
+                yield target, payload
+            after = chunk[-1].mark
 
 
-def _chunks(lane: list[Output[Any]]) -> Iterator[list[Output[Any]]]:
-    chunk: list[Output[Any]] = []
-    size = 0
-    for output in lane:
-        weight = len(output.item.raw) + 300 if isinstance(output.item, AuditEvent) else 1_000
-        if chunk and (len(chunk) >= MAX_ITEMS or size + weight > MAX_BYTES):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(output)
-        size += weight
-    yield chunk
+def _payloads(origin: str, after: int, chunk: Sequence[Output[Any]]) -> Iterator[bytes]:
+    payload = encode(Packet(origin, [output.mark for output in chunk], [output.item for output in chunk], after))
+    if len(payload) <= MAX_BYTES or len(chunk) == 1:
+        yield payload
+        return
+    half = len(chunk) // 2
+    yield from _payloads(origin, after, chunk[:half])
+    yield from _payloads(origin, chunk[half - 1].mark, chunk[half:])

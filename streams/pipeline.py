@@ -22,10 +22,13 @@ from audit.finding import Finding, at_least
 from detectors.anomaly import anomaly_finding
 from detectors.features import Observation, observe
 from rules import correlation as correlations
+from rules.compile import RuleSet
 from rules.correlation import Match, Window
-from rules.rule import finding_of
+from rules.fields import View
+from rules.logsource import routed
+from rules.rule import Rule, finding_of
 from streams.detections import Detections
-from streams.packet import Output, Packet, Signal, decode_events, decode_signals
+from streams.packet import MAX_SIGNALS, Output, Packet, Signal, decode_events, decode_signals, offset_of
 from streams.principal import Principal, baseline_key, memory_key
 from streams.processor import Arrival, Fault, Verdict
 from streams.store import DAY, Entry
@@ -49,6 +52,11 @@ class _Deed:
         self.matches: list[Match] = []
         self.grave = False
         self.strangeness = 0.0
+
+    @property
+    def signals(self) -> int:
+        """How many signals come of it."""
+        return len(self.findings) + len(self.matches)
 
 
 class Score:
@@ -88,11 +96,10 @@ class Score:
                 continue
             deed = _Deed(arrival, principal, observe(arrival.item))
             deeds.append(deed)
-            try:
-                _apply_rules(deed, detections)
-            except Exception as error:  # a rule must never cost an event: it goes to the dead letters and is scored
-                faults.append(Fault(arrival.partition, arrival.mark >> 28, f"rules failed: {error!r}", deed.event.raw))
+            errors = _apply_rules(deed, detections)
+            faults += [_fault(deed, error) for error in errors]
         _estimate(deeds, detections)
+        faults += [_fault(deed, f"only {MAX_SIGNALS} signals kept") for deed in deeds if deed.signals > MAX_SIGNALS]
         return Verdict(
             [output for deed in deeds for output in _signals(deed)],
             faults,
@@ -101,16 +108,50 @@ class Score:
         )
 
 
-def _apply_rules(deed: _Deed, detections: Detections) -> None:
+def _apply_rules(deed: _Deed, detections: Detections) -> list[str]:
+    """Findings and matches of the rules; returns what went wrong: a rule never costs an event, nor another rule."""
+    event, rules = deed.event, detections.rules
+    try:
+        record = orjson.loads(event.raw)
+    except orjson.JSONDecodeError as error:
+        return [f"its raw record is no JSON: {error}"]
+    record = record if isinstance(record, dict) else {}
+    errors: list[str] = []
+    try:
+        matching: Sequence[Rule] = rules.match(event, record)
+    except Exception:
+        matching = _matching_alone(event, record, rules, errors)
+    for rule in matching:
+        try:
+            _apply(rule, deed, record, detections)
+        except Exception as error:
+            errors.append(f"rule {rule.id} failed: {error!r}")
+    return errors
+
+
+def _matching_alone(event: AuditEvent, record: Mapping[str, Any], rules: RuleSet, errors: list[str]) -> list[Rule]:
+    matching = []
+    for rule in rules.rules:
+        try:
+            if routed(rule.product, rule.service, event.source) and rule.matches(View(event, record)):
+                matching.append(rule)
+        except Exception as error:
+            errors.append(f"rule {rule.id} failed: {error!r}")
+    return matching
+
+
+def _apply(rule: Rule, deed: _Deed, record: Mapping[str, Any], detections: Detections) -> None:
     event = deed.event
-    record = orjson.loads(event.raw)
-    for rule in detections.rules.match(event, record):
-        if not rule.silent:
-            deed.findings.append(finding_of(rule, event, detections.version))
-            deed.grave = deed.grave or at_least(rule.severity, "medium")
-        for correlation in detections.rules.correlations_of(rule.id):
-            if match := correlations.match_of(correlation, event, record):
-                deed.matches.append(match)
+    if not rule.silent:
+        deed.grave = deed.grave or at_least(rule.severity, "medium")
+        deed.findings.append(finding_of(rule, event, detections.version))
+    for correlation in detections.rules.correlations_of(rule.id):
+        if match := correlations.match_of(correlation, event, record):
+            deed.matches.append(match)
+
+
+def _fault(deed: _Deed, error: str) -> Fault:
+    return Fault(deed.arrival.partition, offset_of(deed.arrival.mark), error, deed.event.raw)
 
 
 def _estimate(deeds: Sequence[_Deed], detections: Detections) -> None:
@@ -165,7 +206,9 @@ def _signals(deed: _Deed) -> list[Output[Signal]]:
     signals = [Signal(finding.entity, finding=finding) for finding in deed.findings]
     signals += [Signal(match.entity, match=match) for match in deed.matches]
     partition, mark, _ = deed.arrival
-    return [Output(partition, mark | ordinal, signal.entity, signal) for ordinal, signal in enumerate(signals)]
+    return [
+        Output(partition, mark | ordinal, signal.entity, signal) for ordinal, signal in enumerate(signals[:MAX_SIGNALS])
+    ]
 
 
 class Entity(msgspec.Struct, array_like=True):

@@ -20,7 +20,9 @@ HOLD = DAY * MICROSECONDS
 """How long (event time) a suspected event waits before age decides."""
 
 BASELINE_TTL = 120 * DAY
+"""Also of the memory beside a baseline: what is held must not be gone before the usual it belongs to."""
 MEMORY_TTL = 8 * DAY
+"""Of a memory without a baseline: somebody who never authenticated."""
 
 
 class Held(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -62,7 +64,8 @@ class Principal:
     def pack(self, key: str) -> list[Entry]:
         """The stored parts; a principal that never taught anything gets no baseline."""
         memory = _ENCODE(_Memory(self._recent.tobytes(), self._next, self.held))
-        entries = [Entry(memory_key(key), memory, MEMORY_TTL)]
+        known = self.baseline.events or self.held
+        entries = [Entry(memory_key(key), memory, BASELINE_TTL if known else MEMORY_TTL)]
         if self.baseline.events:
             entries.append(Entry(baseline_key(key), self.baseline.pack(), BASELINE_TTL))
         return entries
@@ -76,9 +79,12 @@ class Principal:
         self.baseline, self.held = usual
 
     def is_repeat(self, event: AuditEvent) -> bool:
-        """Whether the event was seen lately; remembers it if not."""
-        identity = blake2b(f"{event.source}\x1f{event.id}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        code = int.from_bytes(identity, "little")
+        """Whether the event was seen lately; remembers it if not.
+
+        The id alone does not tell: clients of Kubernetes choose their requests' audit id, and one id for everything
+        would hide all but the first.
+        """
+        code = _code(event)
         if code in self._seen:
             return True
         self._seen.add(code)
@@ -123,6 +129,14 @@ def baseline_key(principal: str) -> str:
 def memory_key(principal: str) -> str:
     """The store's key of what was seen lately and what is held."""
     return f"m:{principal}"
+
+
+def _code(event: AuditEvent) -> int:
+    """64 bits of what is the same each time an event is delivered; a time of ours (marked) is not."""
+    second = 0 if event.marks else event.time // MICROSECONDS
+    name = event.resource.name if event.resource else ""
+    identity = f"{event.source}\x1f{event.id}\x1f{second}\x1f{event.action}\x1f{name}"
+    return int.from_bytes(blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
 _ENCODE = msgspec.msgpack.Encoder().encode

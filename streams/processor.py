@@ -1,19 +1,23 @@
 """The shell around the pure stages: load, fold, emit, save. The worker, replay and the notebooks all run this one.
 
-A stage is folded in order of offset. `step` hands over a batch; whatever goes wrong, the caller forgets the partition
-and hands over the same messages again (`rewind`): positions and marks make the repetition harmless.
+A stage is folded in order of offset. `step` takes a batch; whatever goes wrong, the partition is forgotten and the
+caller hands over the same messages again (`rewind`): positions and marks make the repetition harmless.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
+from audit.event import AuditEvent
 from streams.detections import Detections
-from streams.packet import Packet
-from streams.store import Entry, Position, StateStore, Write
+from streams.packet import Packet, mark, offset_of
+from streams.store import Entry, Position, StateStore, Write, key_name
+
+log = logging.getLogger("auditwatch.processor")
 
 Item = TypeVar("Item")
 State = TypeVar("State")
@@ -88,6 +92,10 @@ class Gap(Exception):
         self.partition = partition
 
 
+class Damaged(Exception):
+    """A stored value that cannot be read; the text names it and says what to do."""
+
+
 Emit = Callable[[Sequence[Any], Sequence[Fault]], Awaitable[None]]
 
 
@@ -123,16 +131,26 @@ class Processor(Generic[Item, State]):
         self._partitions.pop(partition, None)
 
     async def open(self, partition: int) -> Position | None:
-        """Reads a partition's position anew; None when the store has none: then `begin` must follow."""
+        """Reads a partition's position anew; None when the store has none: then `begin` must follow.
+
+        Raises:
+            Damaged: when the stored position cannot be read.
+        """
         (raw,) = await self._store.positions([partition])
-        position = _POSITIONS.decode(raw) if raw else None
+        try:
+            position = _POSITIONS.decode(raw) if raw else None
+        except _UNREADABLE as error:
+            raise _damaged(self._stage.name, partition, ["position"], error) from error
         self._partitions[partition] = _Partition(raw, position or Position("", -1, {}))
         return position
 
     def begin(self, partition: int, incarnation: str, start: int) -> Position:
-        """Starts an opened partition at the log's first offset (saved with its first batch); states stay."""
+        """Starts an opened partition at the log's first offset (saved with its first batch).
+
+        States stay, and so do marks: they tell of the logs before this one, not of this log.
+        """
         held = self._partitions[partition]
-        held.position = Position(incarnation, start - 1, {})
+        held.position = Position(incarnation, start - 1, held.position.seen)
         return held.position
 
     async def moved(self) -> list[int]:
@@ -148,26 +166,33 @@ class Processor(Generic[Item, State]):
     async def step(self, messages: Sequence[Message], detections: Detections) -> list[Gap]:
         """Folds the messages that are next in their opened partitions, emits, saves; skips those already folded.
 
-        Returns a Gap for each partition that has to be rewound; the messages of all others are done with. An
-        exception (store or broker out of reach) leaves every partition of the batch to be forgotten by the caller.
+        Returns a Gap for each partition that has to be rewound; the messages of all others are done with. After an
+        exception (store or broker out of reach) every partition of the batch is forgotten, as is one with a lost write.
+
+        Raises:
+            Damaged: when a stored state cannot be read.
         """
         held = {number: self._partitions[number] for number in {message.partition for message in messages}}
-        positions, arrivals, faults, gaps = self._admit(messages, held)
-        states = await self._states(arrivals, held)
-        verdict = self._stage.fold(arrivals, states, detections)
-        self.folded += len(arrivals)
-        self.repeats += verdict.repeats
-        await self._emit(verdict.outputs, faults + verdict.faults)
-        entries = self._packed(arrivals, states)
-        writes = [
-            Write(number, held[number].raw, _ENCODE(position), entries.get(number, []))
-            for number, position in positions.items()
-        ]
-        saved = await self._store.save(writes) if writes else []
+        try:
+            positions, arrivals, faults, gaps = self._admit(messages, held)
+            verdict, entries = await self._fold(arrivals, held, detections)
+            self.folded += len(arrivals)
+            self.repeats += verdict.repeats
+            await self._emit(verdict.outputs, faults + verdict.faults)
+            writes = [
+                Write(number, held[number].raw, _ENCODE(position), entries.get(number, []))
+                for number, position in positions.items()
+            ]
+            saved = await self._store.save(writes) if writes else []
+        except BaseException:  # cancelled, too: what is in memory was changed, what is stored was not
+            for number in held:
+                self.forget(number)
+            raise
         for write, done in zip(writes, saved, strict=True):
             if done:
                 self._keep(held[write.partition], write, positions[write.partition])
             else:
+                self.forget(write.partition)
                 gaps.append(Gap(write.partition, "somebody else wrote its state"))
         return gaps
 
@@ -195,15 +220,64 @@ class Processor(Generic[Item, State]):
         number, offset, payload = message
         try:
             packet = self._stage.decode(payload)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            pairs = list(zip(packet.marks, packet.items, strict=True))
+        except _UNREADABLE as error:
             faults.append(Fault(number, offset, f"unreadable packet: {error}", payload))
-            return Position(position.incarnation, offset, position.seen)
+            return position.at(offset)
         high = position.seen.get(packet.origin, -1)
-        for index, (mark, item) in enumerate(zip(packet.marks, packet.items, strict=False)):
-            if mark > high:
-                high = mark
-                arrivals.append(Arrival(number, offset << 28 | index << 8, item))
-        return Position(position.incarnation, offset, {**position.seen, packet.origin: high})
+        if high < packet.after:
+            log.warning(
+                "%s/%s: offset %s overtook its packet before: both come again", self._stage.name, number, offset
+            )
+            return position.at(offset)
+        for index, (made_at, item) in enumerate(pairs):
+            if made_at > high:
+                high = made_at
+                arrivals.append(Arrival(number, mark(offset, index), item))
+        return position.at(offset, packet.origin, high)
+
+    async def _fold(
+        self, arrivals: Sequence[Arrival[Item]], held: Mapping[int, _Partition[State]], detections: Detections
+    ) -> tuple[Verdict, dict[int, list[Entry]]]:
+        states = await self._states(arrivals, held)
+        try:
+            verdict = self._stage.fold(arrivals, states, detections)
+            return verdict, self._packed(arrivals, states)
+        except Exception:
+            log.exception("%s: a batch could not be folded; trying its items one by one", self._stage.name)
+        for partition in held.values():
+            partition.states.clear()
+        states = await self._states(arrivals, held)
+        verdict = self._fold_alone(arrivals, states, detections)
+        for arrival in arrivals:
+            key = self._stage.key(arrival.item)
+            held[arrival.partition].states[key] = states[key]
+        return verdict, self._packed(arrivals, states)
+
+    def _fold_alone(
+        self, arrivals: Sequence[Arrival[Item]], states: dict[str, State], detections: Detections
+    ) -> Verdict:
+        """Folds item by item: one that cannot be folded leaves its state as it was and goes to the dead letters."""
+        stage = self._stage
+        outputs: list[Any] = []
+        faults: list[Fault] = []
+        scores: list[tuple[str, float]] = []
+        repeats = 0
+        for arrival in arrivals:
+            key = stage.key(arrival.item)
+            before = {entry.key: entry.value for entry in stage.pack(key, states[key])}
+            try:
+                verdict = stage.fold([arrival], states, detections)
+                stage.pack(key, states[key])
+            except Exception as error:
+                states[key] = stage.unpack(key, [before.get(part) for part in stage.parts(key)])
+                faults.append(_fault(arrival, error))
+                continue
+            outputs += verdict.outputs
+            faults += verdict.faults
+            scores += verdict.scores
+            repeats += verdict.repeats
+        return Verdict(outputs, faults, scores, repeats)
 
     async def _states(
         self, arrivals: Sequence[Arrival[Item]], held: Mapping[int, _Partition[State]]
@@ -224,9 +298,15 @@ class Processor(Generic[Item, State]):
             wanted = [(number, part) for key, number in missing.items() for part in parts_of(key)]
             values = iter(await self._store.load(wanted))
             for key, number in missing.items():
-                state = self._stage.unpack(key, [next(values) for _ in parts_of(key)])
+                state = self._unpacked(number, key, [next(values) for _ in parts_of(key)])
                 states[key] = held[number].states[key] = state
         return states
+
+    def _unpacked(self, partition: int, key: str, values: Sequence[bytes | None]) -> State:
+        try:
+            return self._stage.unpack(key, values)
+        except _UNREADABLE as error:
+            raise _damaged(self._stage.name, partition, self._stage.parts(key), error) from error
 
     def _packed(self, arrivals: Sequence[Arrival[Item]], states: Mapping[str, State]) -> dict[int, list[Entry]]:
         key_of, pack = self._stage.key, self._stage.pack
@@ -242,5 +322,20 @@ class Processor(Generic[Item, State]):
             del held.states[next(iter(held.states))]
 
 
+def _fault(arrival: Arrival[Any], error: Exception) -> Fault:
+    partition, made_at, item = arrival
+    raw = item.raw if isinstance(item, AuditEvent) else msgspec.json.encode(item)
+    return Fault(partition, offset_of(made_at), f"folding failed: {error!r}", raw)
+
+
+def _damaged(stage: str, partition: int, parts: Sequence[str], error: Exception) -> Damaged:
+    names = ", ".join(key_name(stage, partition, part) for part in parts)
+    return Damaged(
+        f"what Redis holds under {names} cannot be read: {error}. Nothing was changed. Restore Redis from a backup, or "
+        "delete these keys to let this state begin anew, and start the worker again."
+    )
+
+
+_UNREADABLE = (ValueError, RecursionError)  # msgspec's errors and those of UTF-8 are ValueErrors
 _ENCODE = msgspec.msgpack.Encoder().encode
 _POSITIONS = msgspec.msgpack.Decoder(Position)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from alerting.alert import Alert
+from audit.context import Context
 from audit.event import AuditEvent, from_line
 from audit.finding import Finding
 from audit.sources.reader import Reject, read
@@ -156,7 +157,7 @@ def replay(
 
     async def drive() -> None:
         await run.open()
-        stream = events_of(sources, detections, arrival, run.result.rejects)
+        stream = events_of(sources, detections.context, arrival, run.result.rejects)
         while chunk := list(islice(stream, batch)):
             if on_events:
                 on_events(chunk)
@@ -167,51 +168,49 @@ def replay(
 
 
 def events_of(
-    sources: Sequence[Source], detections: Detections, arrival: int, rejects: list[Rejected]
+    sources: Sequence[Source], context: Context, arrival: int, rejects: list[Rejected]
 ) -> Iterator[AuditEvent]:
     """The events of files, merged; records nobody can read are appended to `rejects`."""
     if len(sources) == 1:
-        return (event for _, event in _events(sources[0], detections, arrival, rejects))
-    return _merged(sources, detections, arrival, rejects)
+        return (event for _, event in _events(sources[0], context, arrival, rejects))
+    return _merged(sources, context, arrival, rejects)
 
 
 def _events(
-    source: Source, detections: Detections, arrival: int, rejects: list[Rejected]
+    source: Source, context: Context, arrival: int, rejects: list[Rejected]
 ) -> Iterator[tuple[int, AuditEvent]]:
     if source.name == EVENTS and (Path(source.path).is_dir() or source.path.endswith(".parquet")):
         yield from enumerate(trail.read(Path(source.path)), start=1)
         return
     for line, payload in records(source.path):
-        for answer in _read(source.name, payload, arrival, detections):
+        for answer in _read(source.name, payload, arrival, context):
             if isinstance(answer, AuditEvent):
                 yield line, answer
             else:
                 rejects.append(Rejected(source.name, line, answer.error, answer.raw))
 
 
-def _read(source: str, payload: bytes, arrival: int, detections: Detections) -> Iterable[AuditEvent | Reject]:
+def _read(source: str, payload: bytes, arrival: int, context: Context) -> Iterable[AuditEvent | Reject]:
     if source == EVENTS:
         try:
             yield from_line(payload)
-        except (msgspec.MsgspecError, ValueError, KeyError) as error:
+        except (ValueError, KeyError, RecursionError) as error:
             yield Reject(0, f"not an AuditEvent: {error}", payload)
         return
-    for answer in read(source, payload, arrival, detections.context):
+    for answer in read(source, payload, arrival, context):
         if isinstance(answer, Reject):
             yield answer
         else:
             yield from answer
 
 
-def _merged(
-    sources: Sequence[Source], detections: Detections, arrival: int, rejects: list[Rejected]
-) -> Iterator[AuditEvent]:
+def _merged(sources: Sequence[Source], context: Context, arrival: int, rejects: list[Rejected]) -> Iterator[AuditEvent]:
     decode = msgspec.msgpack.Decoder(AuditEvent).decode
     with tempfile.TemporaryFile(prefix="auditwatch-replay-") as spool:
         index: list[tuple[int, str, int, int, int]] = []
         start = 0
         for source in sources:
-            for line, event in _events(source, detections, arrival, rejects):
+            for line, event in _events(source, context, arrival, rejects):
                 packed = encode(event)
                 spool.write(packed)
                 index.append((event.time, source.name, line, start, len(packed)))

@@ -12,13 +12,16 @@ from typing import Any, NoReturn, Protocol
 
 from streams.detections import Detections
 from streams.metrics import count
-from streams.processor import Message, Processor
+from streams.processor import Damaged, Message, Processor
 from streams.store import Position
 
 log = logging.getLogger("auditwatch.shell")
 
 PATIENCE = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds between tries while a store or the broker is out of reach; the last one repeats."""
+
+TOLD_LATE = (0.05, 0.1, 0.2, 0.4, 0.8, 0.0)
+"""Seconds between looks at the end of a log that seems to be behind what was already read from it."""
 
 
 class Log(Protocol):
@@ -58,13 +61,17 @@ class Shell:
             return await self._open(partition)
 
     async def _open(self, partition: int) -> Position:
-        position = await self.processor.open(partition)
+        try:
+            position = await self.processor.open(partition)
+        except Damaged as error:
+            self._halt(str(error))
         incarnation = await self._log.incarnation(self.topic)
-        start, end = await self._log.bounds(self.topic, partition)
+        start, end = await self._bounds(partition, position)
         if position is None:
             return self.processor.begin(partition, incarnation, start)
         sound = position.incarnation == incarnation and start - 1 <= position.offset < end
         if self.adopt and not sound:
+            log.warning("%s/%s: adopting the log from offset %s on (state: %s)", self.topic, partition, start, position)
             return self.processor.begin(partition, incarnation, start)
         if position.incarnation != incarnation:
             self._halt(_RECREATED.format(topic=self.topic, stored=position.incarnation, now=incarnation))
@@ -73,6 +80,15 @@ class Shell:
                 _LOST.format(topic=self.topic, partition=partition, next=position.offset + 1, start=start, end=end)
             )
         return position
+
+    async def _bounds(self, partition: int, position: Position | None) -> tuple[int, int]:
+        """What the log holds; asked again where its end is behind the position: brokers may tell a new end late."""
+        for pause in TOLD_LATE:
+            start, end = await self._log.bounds(self.topic, partition)
+            if position is None or position.offset < end:
+                break
+            await asyncio.sleep(pause)
+        return start, end
 
     async def run(self, messages: Sequence[Message], detections: Callable[[], Detections]) -> dict[int, int]:
         """Folds a batch; stays with it through outages. Returns the offset up to which each partition is done."""
@@ -85,6 +101,8 @@ class Shell:
                     gaps = await self.processor.step(messages, detections())
                     owned = self.processor.owned
                 break
+            except Damaged as error:
+                self._halt(str(error))
             except Exception as error:
                 count("errors", self.topic)
                 pause = PATIENCE[min(attempt, len(PATIENCE) - 1)]
@@ -127,7 +145,7 @@ _RECREATED = (
     "--adopt-new-log to keep the baselines and go on from the new log's start."
 )
 _LOST = (
-    "{topic}/{partition}: the state wants to go on at offset {next}, but the log holds {start} to {end}. Either retention "
-    "deleted messages nobody had read, or the log was cut. Nothing was changed. Restore the topic, or start the worker "
-    "once with --adopt-new-log to go on from the log's start."
+    "{topic}/{partition}: the state wants to go on at offset {next}, but the log holds {start} to {end}. Either "
+    "retention deleted messages nobody had read, or the log was cut. Nothing was changed. Restore the topic, or start "
+    "the worker once with --adopt-new-log to go on from the log's start."
 )

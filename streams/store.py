@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from streams.settings import Settings
 
 DAY = 86_400
+KEPT_INCARNATIONS = 2
 
 
 class Position(msgspec.Struct, array_like=True, frozen=True):
@@ -23,6 +24,18 @@ class Position(msgspec.Struct, array_like=True, frozen=True):
     incarnation: str
     offset: int
     seen: dict[str, int]
+
+    def at(self, offset: int, origin: str = "", mark: int = -1) -> Position:
+        """The position after one more message, and the highest mark of the origin it came from.
+
+        Of one origin ("topic/partition@incarnation") only the marks of its last few incarnations are kept.
+        """
+        seen = self.seen
+        if origin and origin not in seen:
+            place = origin.partition("@")[0] + "@"
+            gone = [known for known in seen if known.startswith(place)][: 1 - KEPT_INCARNATIONS]
+            seen = {known: high for known, high in seen.items() if known not in gone}
+        return Position(self.incarnation, offset, {**seen, origin: mark} if origin else seen)
 
 
 class Entry(NamedTuple):
@@ -149,7 +162,12 @@ class RedisStateStore:
         return keys, arguments
 
     def _key(self, partition: int, key: str) -> str:
-        return f"auditwatch:{{{self._stage}-{partition}}}:{key}"
+        return key_name(self._stage, partition, key)
+
+
+def key_name(stage: str, partition: int, key: str) -> str:
+    """The Redis key of a part of a state."""
+    return f"auditwatch:{{{stage}-{partition}}}:{key}"
 
 
 def connect(settings: Settings) -> Redis:

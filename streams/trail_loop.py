@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
@@ -166,6 +165,6 @@ def _put(shelf: Shelf, messages: Sequence[ConsumerRecord[Any, bytes]]) -> None:
     for message in messages:
         try:
             shelf.add(message.offset, decode_events(message.value))
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (ValueError, RecursionError) as error:
             log.error("%s/%d: offset %d is no packet (%s); left out", EVENTS, shelf.partition, message.offset, error)
             shelf.last = max(shelf.last, message.offset)

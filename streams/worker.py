@@ -148,6 +148,6 @@ def _credentials(settings: Settings) -> Any:
 def run(app: App) -> None:
     """Runs until SIGINT or SIGTERM."""
     logging.getLogger("mode.timers").setLevel("ERROR")
-    faust.Worker(
-        app, quiet=True, loglevel="WARN", override_logging=False, redirect_stdouts=False
-    ).execute_from_commandline()
+    worker = faust.Worker(app, quiet=True, loglevel="WARN", override_logging=False, redirect_stdouts=False)
+    worker.spinner = None  # it writes cursor codes to stdout, a terminal's or not
+    worker.execute_from_commandline()

@@ -1,10 +1,11 @@
-"""What commands share: settings, errors that say what to do, log lines, progress."""
+"""What commands share: settings, errors that say what to do, log lines."""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from aiokafka.errors import KafkaError
 
 from alerting.store import StoreUnavailable
 from audit.context import ContextErrors
@@ -25,21 +27,51 @@ from streams.settings import Settings, SettingsError, load_settings
 from streams.trail import TrailError
 
 PROBLEMS = (
-    SettingsError, ContextErrors, RuleErrors, RegistryError, FileError, KafkaProblem, EmbeddedError, StoreUnavailable, TrailError,
-)  # fmt: skip
+    SettingsError,
+    ContextErrors,
+    RuleErrors,
+    RegistryError,
+    FileError,
+    KafkaProblem,
+    EmbeddedError,
+    StoreUnavailable,
+    TrailError,
+)
 
 config_option = click.option(
     "--config", type=click.Path(dir_okay=False, path_type=Path), help="Settings file (default: ./auditwatch.toml)."
 )
+log_level_option = click.option(
+    "--log-level",
+    default="INFO",
+    show_default=True,
+    type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False),
+    help="What to log, to standard error.",
+)
+
+
+def end_on_sigterm() -> None:
+    """From now on SIGTERM ends this process in order, until something else (Faust) listens to it."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+
+
+class Unusable(click.ClickException):
+    """Input that cannot be used: the message says what and what to do; exit code 2."""
+
+    exit_code = 2
 
 
 @contextmanager
 def problems() -> Iterator[None]:
-    """Turns our own errors into one clear message and exit code 2."""
+    """Turns our own errors, and a broker that goes away, into one clear message and exit code 2."""
     try:
         yield
     except PROBLEMS as error:
-        raise click.ClickException(str(error)) from error
+        raise Unusable(str(error)) from error
+    except KafkaError as error:
+        raise Unusable(
+            f"Kafka: {type(error).__name__}: {error}; check AUDITWATCH_BROKER and that the broker runs"
+        ) from error
 
 
 def settings_of(config: Path | None) -> Settings:

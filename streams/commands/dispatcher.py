@@ -3,29 +3,50 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import click
 
 from alerting import dispatcher
-from alerting.store import RedisAlertStore
-from streams.commands.common import config_option, log_to_stderr, problems, settings_of
+from alerting.slack import SlackNotifier
+from alerting.store import AlertStore, MemoryAlertStore, RedisAlertStore
+from streams.commands.common import (
+    Unusable,
+    config_option,
+    end_on_sigterm,
+    log_level_option,
+    log_to_stderr,
+    problems,
+    settings_of,
+)
 from streams.dispatch import Dispatch, notifier_of, now
 from streams.kafka import ALERTS, ensure_topics
 from streams.laptop import found
-from streams.settings import Settings
+from streams.settings import Settings, SettingsError
 from streams.store import connect
 from streams.worker import build_dispatcher, run
+
+log = logging.getLogger(__name__)
 
 
 @click.command()
 @config_option
 @click.option("--input", "lines", metavar="FILE|-", help="Deliver these Alert lines through the outbox, then end.")
-@click.option("--log-level", default="INFO", show_default=True, help="DEBUG, INFO, WARNING or ERROR.")
+@log_level_option
 def command(config: Path | None, lines: str | None, log_level: str) -> None:
     """Deliver alerts: to Slack with SLACK_BOT_TOKEN and AUDITWATCH_SLACK_CHANNEL, else to this terminal.
 
-    One dispatcher is active at a time; a second one takes over when the first ends.
+    One dispatcher is active at a time; a second one takes over when the first ends. With --input it ends when all
+    lines are delivered (exit code 1 when some were refused for good); an alert the outbox knows is not shown again.
+
+    \b
+    Examples:
+      auditwatch dispatcher
+      auditwatch replay okta=okta.jsonl --alerts - | auditwatch dispatcher --input -
     """
     log_to_stderr(log_level.upper())
     settings = settings_of(config)
@@ -33,6 +54,7 @@ def command(config: Path | None, lines: str | None, log_level: str) -> None:
         if lines is not None:
             asyncio.run(_deliver_lines(settings, lines))
             return
+        end_on_sigterm()
         served = found(settings)
         asyncio.run(ensure_topics(served, [ALERTS]))
         store = RedisAlertStore(connect(served))
@@ -40,19 +62,37 @@ def command(config: Path | None, lines: str | None, log_level: str) -> None:
 
 
 async def _deliver_lines(settings: Settings, path: str) -> None:
-    served = found(settings) if not settings.redis else settings
-    store = RedisAlertStore(connect(served))
-    notifier = notifier_of(served)
+    stop = asyncio.Event()
+    for told in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(told, stop.set)
+    notifier = notifier_of(settings)
     try:
-        with click.open_file(path, "rb") as file:
-            new = await dispatcher.enqueue_lines(store, file)
-        done = await dispatcher.run(store, notifier, clock=now, sleep=asyncio.sleep, stop=asyncio.Event(), drain=True)
+        async with _outbox(settings) as store:
+            with click.open_file(path, "rb") as file:
+                new = await dispatcher.enqueue_lines(store, file)
+            done = await dispatcher.run(store, notifier, clock=now, sleep=asyncio.sleep, stop=stop, drain=True)
     except ValueError as error:
-        raise click.ClickException(f"{path}: {error}") from error
+        raise Unusable(f"{path}: {error}") from error
     except OSError as error:
-        raise click.ClickException(f"{path}: {error.strerror or error}") from error
+        raise Unusable(f"{path}: {error.strerror or error}") from error
+    finally:
+        if isinstance(notifier, SlackNotifier):
+            await notifier.close()
+    left = ", stopped before the rest" if stop.is_set() else ""
+    click.echo(f"{new} new alerts, {done.sent} deliveries, {done.refused} refused{left}", err=True)
+    if done.refused or left:
+        raise click.exceptions.Exit(1)
+
+
+@asynccontextmanager
+async def _outbox(settings: Settings) -> AsyncIterator[AlertStore]:
+    try:
+        store = RedisAlertStore(connect(found(settings, "redis")))
+    except SettingsError:
+        log.warning("no Redis: the outbox is in memory, and what is delivered is forgotten when this ends")
+        yield MemoryAlertStore()
+        return
+    try:
+        yield store
     finally:
         await store.close()
-    click.echo(f"{new} new alerts, {done.sent} deliveries, {done.refused} refused", err=True)
-    if done.refused:
-        raise click.exceptions.Exit(1)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import Iterator
+import logging
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -13,13 +17,20 @@ from aiokafka import AIOKafkaProducer
 
 from audit.sources import SOURCES
 from streams.commands.common import config_option, log_to_stderr, problems, settings_of, source_file
-from streams.files import records
+from streams.commands.out import counting
+from streams.files import FileError, records
 from streams.kafka import MAX_MESSAGE_BYTES, RAW, client_options, ensure_topics, partition_of
 from streams.laptop import found
 from streams.settings import Settings
 
 IN_FLIGHT = 64
 PACKED_BYTES = 500_000
+LARGEST = MAX_MESSAGE_BYTES - 1024
+"""Bytes of a record that fits into a message with its headers."""
+AHEAD = 1_000
+"""Records a followed file may be read ahead of the broker."""
+
+log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -31,39 +42,122 @@ def command(source_and_file: str, config: Path | None, follow: bool, pack: int) 
     """Ship raw logs of SOURCE: JSON lines, .gz, CloudTrail {"Records": []}, Kubernetes EventList, lists.
 
     A file goes to one partition, so that its order is kept. Records are sent as they are: what cannot be read is
-    refused by the worker, with its bytes, in audit.deadletter.
+    refused by the worker, with its bytes, in audit.deadletter. A record larger than a Kafka message (8 MiB) is not
+    sent: its place is said and the exit code is 1. With --follow each record travels at once.
+
+    \b
+    Examples:
+      auditwatch ingest cloudtrail=trail.jsonl.gz
+      auditwatch ingest kubernetes=/var/log/kubernetes/audit.log --follow
+      journalctl -f -o cat -u okta-export | auditwatch ingest okta=- --follow
     """
     source, path = source_file(source_and_file, set(SOURCES))
     log_to_stderr()
-    with problems():
-        settings = found(settings_of(config))
-        sent = asyncio.run(_ship(settings, source, path, follow, pack))
-    click.echo(f"{sent} records sent to {RAW}{source}", err=True)
+    with problems(), counting("shipping") as tick:
+        settings = found(settings_of(config), "broker")
+        sent, refused = asyncio.run(_ship(settings, RAW + source, path, 0 if follow else pack, tick))
+    click.echo(f"{sent} records sent to {RAW}{source}" + (f", {refused} too large" if refused else ""), err=True)
+    if refused:
+        raise click.exceptions.Exit(1)
 
 
-async def _ship(settings: Settings, source: str, path: str, follow: bool, pack: int) -> int:
-    topic = RAW + source
+async def _ship(settings: Settings, topic: str, path: str, pack: int, tick: Callable[[int], None]) -> tuple[int, int]:
+    """Sends a file, `pack` records a message (0: follow it); how many were sent and how many were too large."""
     counts = await ensure_topics(settings, [topic])
-    partition = partition_of(path, counts[topic])
-    producer = AIOKafkaProducer(**client_options(settings), max_request_size=MAX_MESSAGE_BYTES, linger_ms=5)
-    await producer.start()
-    sent, waiting = 0, []
+    options = {"max_request_size": MAX_MESSAGE_BYTES, "linger_ms": 5, "acks": "all"}
+    shipment = _Shipment(AIOKafkaProducer(**client_options(settings), **options), topic, path, tick)
+    await shipment.start(counts[topic])
     try:
-        for count, payload in packed((payload for _, payload in records(path, follow=follow)), 1 if follow else pack):
-            waiting.append(await producer.send(topic, payload, partition=partition))
-            sent += count
-            if len(waiting) >= (1 if follow else IN_FLIGHT):
-                await asyncio.gather(*waiting)
-                waiting.clear()
-                _progress(sent)
-        await asyncio.gather(*waiting)
+        if pack:
+            for count, payload in packed(shipment.fitting(records(path)), pack):
+                await shipment.send(count, payload)
+        else:
+            await _follow(shipment, path)
+        await shipment.settle()
     finally:
-        await producer.stop()
-    _progress(0)
-    return sent
+        await shipment.producer.stop()
+    return shipment.sent, shipment.refused
 
 
-def packed(payloads: Iterator[bytes], pack: int) -> Iterator[tuple[int, bytes]]:
+class _Shipment:
+    """Messages on their way to one partition; at most IN_FLIGHT of them are not yet stored."""
+
+    def __init__(self, producer: AIOKafkaProducer, topic: str, path: str, tick: Callable[[int], None]) -> None:
+        self.producer = producer
+        self.sent = self.refused = 0
+        self._topic, self._path, self._tick = topic, path, tick
+        self._partition = 0
+        self._waiting: list[asyncio.Future[object]] = []
+
+    async def start(self, partitions: int) -> None:
+        """Connects; the file's name chooses its partition."""
+        self._partition = partition_of(self._path, partitions)
+        await self.producer.start()
+
+    def fitting(self, numbered: Iterable[tuple[int, bytes]]) -> Iterator[bytes]:
+        """The records that fit into a message; the others are counted and told."""
+        for line, payload in numbered:
+            if len(payload) <= LARGEST:
+                yield payload
+            else:
+                self.refused += 1
+                log.error("%s:%d: %d bytes are more than a message holds: not sent", self._path, line, len(payload))
+
+    async def send(self, count: int, payload: bytes) -> None:
+        """Sends a message of `count` records; waits for those before it when there are many."""
+        self._waiting.append(await self.producer.send(self._topic, payload, partition=self._partition))
+        self.sent += count
+        if len(self._waiting) >= IN_FLIGHT:
+            await self.settle()
+        self._tick(count)
+
+    async def settle(self) -> None:
+        """Waits until the broker has everything. Raises KafkaError."""
+        waiting, self._waiting = self._waiting, []
+        await asyncio.gather(*waiting)
+
+
+async def _follow(shipment: _Shipment, path: str) -> None:
+    """Sends each record as it is written, until Ctrl-C or SIGTERM."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    for told in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(told, task.cancel)
+    with suppress(asyncio.CancelledError):
+        async for numbered in _written(path):
+            for payload in shipment.fitting(numbered):
+                await shipment.send(1, payload)
+            await shipment.settle()
+
+
+async def _written(path: str) -> AsyncIterator[list[tuple[int, bytes]]]:
+    """The records of a growing file, as many at once as there are. A thread waits for them, so that sending goes on."""
+    loop = asyncio.get_running_loop()
+    queue: asyncio.Queue[tuple[int, bytes] | FileError | None] = asyncio.Queue(AHEAD)
+
+    def put(item: tuple[int, bytes] | FileError | None) -> None:
+        asyncio.run_coroutine_threadsafe(queue.put(item), loop).result()
+
+    def read() -> None:
+        with suppress(CancelledError, RuntimeError):  # the loop has ended
+            try:
+                for record in records(path, follow=True):
+                    put(record)
+                put(None)
+            except FileError as error:
+                put(error)
+
+    threading.Thread(target=read, daemon=True).start()
+    last: tuple[int, bytes] | FileError | None = (0, b"")
+    while isinstance(last, tuple):
+        items = [await queue.get(), *(queue.get_nowait() for _ in range(queue.qsize()))]
+        last = items[-1]  # the end, or an error, has nothing after it
+        yield [item for item in items if isinstance(item, tuple)]
+    if last is not None:
+        raise last
+
+
+def packed(payloads: Iterable[bytes], pack: int) -> Iterator[tuple[int, bytes]]:
     """(records, payload) messages: up to `pack` JSON records in one list; anything that is no object travels alone."""
     chunk: list[bytes] = []
     size = 0
@@ -87,8 +181,3 @@ def _is_object(payload: bytes) -> bool:
         return isinstance(orjson.loads(payload), dict)
     except orjson.JSONDecodeError:
         return False
-
-
-def _progress(sent: int) -> None:
-    if sys.stderr.isatty():
-        click.echo(f"\r{sent:>12} records" if sent else "\r" + " " * 24 + "\r", err=True, nl=False)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 import msgspec
 
-from audit.context import EMPTY, load_context
-from audit.event import to_line
+from audit.context import Context
+from audit.event import AuditEvent, to_line
 from audit.sources import SOURCES
 from audit.sources.reader import Reject, read
 from streams.commands.common import problems, source_file
+from streams.commands.out import counting, out_path, output
 from streams.files import records
+from streams.load import declared
 
 
 class RejectLine(msgspec.Struct):
@@ -26,31 +30,47 @@ class RejectLine(msgspec.Struct):
 
 
 @click.command()
-@click.argument("sources", metavar="SOURCE=FILE|-", nargs=-1, required=True)
+@click.argument("sources", metavar="SOURCE=FILE|-...", nargs=-1, required=True)
 @click.option("--context", type=click.Path(exists=True, path_type=Path), help="What the company declares.")
-@click.option("--rejects", type=click.Path(dir_okay=False, path_type=Path), help="Write bad records here.")
+@click.option("--rejects", type=out_path, help='Write bad records here, {"line", "error", "raw"} a line.')
 def command(sources: tuple[str, ...], context: Path | None, rejects: Path | None) -> None:
-    """Print the records of files as AuditEvent JSON lines on standard output, in the files' order."""
+    """Print the records of files as AuditEvent JSON lines on standard output, in the files' order.
+
+    SOURCE is cloudtrail, okta, github or kubernetes; FILE may be JSON lines, .gz, a list, {"Records": []}, an
+    EventList, or - for standard input. How many records were refused is said at the end.
+
+    \b
+    Examples:
+      auditwatch normalise cloudtrail=trail.json.gz | jq -r .action
+      zcat okta.jsonl.gz | auditwatch normalise okta=- --rejects bad.jsonl > events.jsonl
+    """
     pairs = [source_file(each, set(SOURCES)) for each in sources]
-    arrival = int(time.time() * 1e6)
     events = bad = 0
     out = sys.stdout.buffer
-    with problems(), click.open_file(str(rejects) if rejects else "-", "wb", lazy=True) as refused:
-        declared = load_context(context) if context else EMPTY
+    with problems(), ExitStack() as stack:
+        company = declared(context)
+        refused = stack.enter_context(output(rejects)) if rejects else None
+        tick = stack.enter_context(counting("normalising"))
         try:
-            for source, path in pairs:
-                for line, payload in records(path):
-                    for answer in read(source, payload, arrival, declared):
-                        if isinstance(answer, Reject):
-                            bad += 1
-                            if rejects:
-                                refused.write(_reject_line(line, answer))
-                        else:
-                            events += len(answer)
-                            out.writelines(to_line(event) + b"\n" for event in answer)
+            for line, answer in _answers(pairs, company):
+                if isinstance(answer, Reject):
+                    bad += 1
+                    if refused:
+                        refused.write(_reject_line(line, answer))
+                else:
+                    events += len(answer)
+                    tick(len(answer))
+                    out.writelines(to_line(event) + b"\n" for event in answer)
         finally:
-            out.flush()
             click.echo(f"{events} events, {bad} records refused" + _hint(bad, rejects), err=True)
+
+
+def _answers(pairs: list[tuple[str, str]], company: Context) -> Iterator[tuple[int, list[AuditEvent] | Reject]]:
+    arrival = time.time_ns() // 1000
+    for source, path in pairs:
+        for line, payload in records(path):
+            for answer in read(source, payload, arrival, company):
+                yield line, answer
 
 
 def _reject_line(line: int, answer: Reject) -> bytes:

@@ -8,7 +8,14 @@ from pathlib import Path
 import click
 
 from audit.sources import SOURCES
-from streams.commands.common import config_option, log_to_stderr, problems, settings_of
+from streams.commands.common import (
+    config_option,
+    end_on_sigterm,
+    log_level_option,
+    log_to_stderr,
+    problems,
+    settings_of,
+)
 from streams.kafka import ALERTS, DEADLETTER, EVENTS, FINDINGS, RAW, ensure_topics
 from streams.laptop import serving
 from streams.load import load_detections
@@ -18,14 +25,22 @@ from streams.worker import build, run
 @click.command()
 @config_option
 @click.option("--adopt-new-log", is_flag=True, help="Keep the baselines although the topics were created anew.")
-@click.option("--log-level", default="INFO", show_default=True, help="DEBUG, INFO, WARNING or ERROR.")
+@log_level_option
 def command(config: Path | None, adopt_new_log: bool, log_level: str) -> None:
     """Run the pipeline: audit.raw.* -> audit.events -> audit.findings -> audit.alerts.
 
     Start as many workers as you like against one broker and Redis: they share the partitions. Without
-    AUDITWATCH_BROKER or AUDITWATCH_REDIS the worker starts an embedded one on this machine, in memory.
+    AUDITWATCH_BROKER or AUDITWATCH_REDIS the worker starts an embedded one on this machine, in memory, and notes its
+    address in .auditwatch/embedded.json for the other commands in this folder, until it ends. Ctrl-C or SIGTERM ends
+    it in order.
+
+    \b
+    Examples:
+      auditwatch worker
+      AUDITWATCH_BROKER=kafka://kafka:9092 AUDITWATCH_REDIS=redis://redis:6379/0 auditwatch worker
     """
     log_to_stderr(log_level.upper())
+    end_on_sigterm()
     settings = settings_of(config)
     with problems():
         detections = load_detections(settings.context, settings.rules, settings.models)

@@ -22,6 +22,7 @@ from streams.simulate.stories import tell
 
 DEFAULT_START = datetime(2026, 1, 5, tzinfo=UTC)
 """A Monday."""
+DEMO_DAYS = 4
 _SPILL = 12 * HOUR
 """How much of a local day can lie before the same UTC day begins, anywhere on earth people live here."""
 
@@ -94,9 +95,13 @@ def simulate(
     return Organisation(people, stage.plan, after, context(stage), told.attacks, told.lookalikes, told.events)
 
 
-def demo_events(seed: int) -> Demo:
-    """Twenty-five people: three days of history, then a day of attacks, cut two minutes before the first of them."""
-    organisation = simulate(users=25, days=4, seed=seed, attack_after=3)
+def demo_events(seed: int, users: int = 25, start: datetime | None = None) -> Demo:
+    """Three days of history, then a day of attacks, cut two minutes before the first of them.
+
+    Raises:
+        ValueError: as `simulate` does.
+    """
+    organisation = simulate(users, DEMO_DAYS, seed, start, attack_after=DEMO_DAYS - 1)
     return Demo(organisation, organisation.attacks[0].start - 2 * MINUTE)
 
 

@@ -29,7 +29,7 @@ class Logs:
     ids: set[str]
 
     def events(self, source: str) -> list[AuditEvent]:
-        return list(events_of([Source(source, str(self.files[source]))], self.detections, ARRIVAL, []))
+        return list(events_of([Source(source, str(self.files[source]))], self.detections.context, ARRIVAL, []))
 
 
 def _logs(folder: Path, users: int, days: int) -> Logs:
@@ -37,7 +37,7 @@ def _logs(folder: Path, users: int, days: int) -> Logs:
     files = {source: folder / f"{source}.jsonl.gz" for source in SOURCES}
     detections = load_detections(folder / "context.yml", (), None)
     sources = [Source(source, str(path)) for source, path in files.items()]
-    ids = {event.id for event in events_of(sources, detections, ARRIVAL, [])}
+    ids = {event.id for event in events_of(sources, detections.context, ARRIVAL, [])}
     return Logs(files, folder / "context.yml", detections, ids)
 
 

@@ -89,8 +89,12 @@ REPLACED = [
     ("id: 1111", "id: x1111", "2:1: Sigma rule identifier must be an UUID: make one with uuidgen"),
     ("title: A rule", "name: x", "1:1: Sigma rule must have a title"),
     ("condition: s", "condition: t", "10:3: Detection 't' not defined in detections"),
-    ("condition: s", "condition: s and", "10:3: Expected end of text, found 'and'"),
-    ("condition: s", "condition: 2 of s*", "10:3: Expected"),
+    (
+        "condition: s",
+        "condition: s and",
+        "10:3: the condition cannot be read: found end of text at character 6 of it: not, and",
+    ),
+    ("condition: s", "condition: 2 of s*", "10:3: the condition cannot be read: found '"),
     ("condition: s", "condition: s | count() > 5", "10:3: The pipe syntax"),
     ("condition: s", "condition: 1 of t*", "10:3: Selector '1 of t*' doesn't match any detection"),
     ("s: {eventName", "s: {eventName|contians", "9:7: unknown modifier 'contians': did you mean 'contains'?"),
@@ -101,7 +105,6 @@ REPLACED = [
     ("s: {eventName: CreateUser}", "s: {a|gt: x}", "9:7: Modifier SigmaGreaterThanModifier incompatible"),
     ("s: {eventName: CreateUser}", "s: {a|expand: '%x%'}", "8:1: placeholders (expand) are not supported"),
     ("s: {eventName: CreateUser}", "s: {a|exists: 5}", "9:7: Modifier SigmaExistsModifier incompatible"),
-    ("s: {eventName: CreateUser}", "s: [[[x]]]", "9:"),
     ("s: {eventName: CreateUser}", "s: {'|exists': true}", "9:7: Exists modifier must be applied to field"),
     ("logsource: {product: aws, service: cloudtrail}", "logsource: {category: x}", "7:1: logsource has no product"),
     (
@@ -116,7 +119,7 @@ REPLACED = [
     ),
     ("logsource: {product: aws, service: cloudtrail}", "license: x", "1:1: Sigma rule must have a log source"),
     ("detection:\n  s: {eventName: CreateUser}\n  condition: s\n", "", "1:1: Sigma rule must have a detection"),
-    ("tags: [attack", "tags: [attackt1", "6:1: Sigma tag must start with namespace"),
+    ("tags: [attack", "tags: [nodot, attack", "6:1: Sigma tag must start with namespace"),
     ("product: aws, service: cloudtrail", "product: auditwatch", "9:7: no field 'eventName' in the normalised event"),
 ]
 
@@ -125,7 +128,7 @@ REPLACED = [
 def test_what_cannot_be_understood_is_an_error(rule_set: RuleSetOf, old: str, new: str, error: str) -> None:
     assert old in GOOD
     found = errors_of(rule_set, GOOD.replace(old, new, 1))
-    assert found[0].startswith(error)
+    assert any(one.startswith(error) for one in found), found
 
 
 CORRELATED = [
@@ -159,7 +162,7 @@ CORRELATED = [
 @pytest.mark.parametrize(("old", "new", "error"), CORRELATED)
 def test_what_a_correlation_cannot_do_is_an_error(rule_set: RuleSetOf, old: str, new: str, error: str) -> None:
     assert old in COUNT
-    assert errors_of(rule_set, GOOD, COUNT.replace(old, new, 1))[0].startswith(error)
+    assert any(found.startswith(error) for found in errors_of(rule_set, GOOD, COUNT.replace(old, new, 1)))
 
 
 def test_all_errors_of_all_files_come_at_once(rule_set: RuleSetOf) -> None:
@@ -167,10 +170,8 @@ def test_all_errors_of_all_files_come_at_once(rule_set: RuleSetOf) -> None:
     found = errors_of(
         rule_set, bad, "a: [", "- list\n", GOOD.replace("s: {eventName: CreateUser}", "s: {a|y: b, c|z: d}")
     )
-    assert [error.partition(": ")[2] for error in found] == [
-        "unknown modifier 'x': known are all, base64, base64offset, cased, cidr, contains, day, dotall, endswith, exists, "
-        "expand, fieldref, gt, gte, hour, i, ignorecase, lt, lte, m, minute, month, multiline, neq, re, s, startswith, "
-        "utf16, utf16be, week, wide, windash, year",
+    assert found[0].startswith("9:7: unknown modifier 'x': known are all, base64, base64offset, cased")
+    assert [error.partition(": ")[2] for error in found[1:]] == [
         "'grave' is not a valid Sigma rule level: informational, low, medium, high or critical",
         "unknown key 'levle': did you mean 'level'?",
         "not YAML: did not find expected node content: check the indentation and the quotes",
@@ -197,13 +198,13 @@ def test_an_alias_bomb_is_refused(rule_set: RuleSetOf) -> None:
         f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 9)}]\n" for n in range(1, 9)
     )
     text = HEAD + "detection:\n  condition: s\n  s: {f: b}\n" + "".join(f"  {line}\n" for line in bomb.splitlines())
-    assert any("alias" in error for error in errors_of(rule_set, text))
+    assert any("aliases stand for more" in error for error in errors_of(rule_set, text))
 
 
 def test_a_path_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(RuleErrors, match="nowhere.yml:1:1: cannot be read: No such file"):
+    with pytest.raises(RuleErrors, match=r"nowhere.yml:1:1: cannot be read: No such file"):
         load([tmp_path / "nowhere.yml"])
-    with pytest.raises(RuleErrors, match="no rules here: name a .yml file or a folder"):
+    with pytest.raises(RuleErrors, match=r"no rules here: name a .yml file or a folder"):
         load([tmp_path])
 
 

@@ -1,0 +1,50 @@
+"""Two workers: they share the partitions, take over from each other, and a sleeper that wakes up does no harm."""
+
+from __future__ import annotations
+
+import time
+
+from tests.e2e.conftest import Logs
+from tests.e2e.flow import Flow
+from tests.e2e.house import House, Program, until
+from tests.e2e.logbook import Logbook
+
+PARTITIONS = 4 * 4 + 8 + 8
+
+
+def owned(worker: Program) -> float:
+    return worker.metric("auditwatch_partitions")
+
+
+async def test_partitions_move_between_workers_and_nothing_else_does(empty_house: House, logs: Logs) -> None:
+    empty_house.context = logs.context
+    one, two = empty_house.worker(), empty_house.worker()
+    async with Logbook(empty_house.settings) as book:
+        await until("both to share", lambda: 0 < owned(one) < PARTITIONS and owned(one) + owned(two) == PARTITIONS)
+        flow = Flow(empty_house, logs.files)
+        await flow.send(0.2, seconds=2)
+        await until("both to fold", lambda: all(w.metric("auditwatch_folded_total") for w in (one, two)))
+
+        one.kill()
+        killed = time.monotonic()
+        await flow.send(0.4, seconds=4)
+        await two.until("two to own all", lambda: owned(two) == PARTITIONS)
+        print(f"taken over {time.monotonic() - killed:.1f} s after a SIGKILL")
+
+        three = empty_house.worker()
+        await flow.send(0.5, seconds=4)
+        await three.until("two and three to share", lambda: owned(three) > 0 and owned(two) + owned(three) == PARTITIONS)
+        await flow.send(0.6, seconds=1)
+        two.freeze()
+        await flow.send(0.8, seconds=4)
+        await three.until("three to own all", lambda: owned(three) == PARTITIONS)
+        two.thaw()
+        await flow.send(0.9, seconds=2)
+        await until("two to come back", lambda: 0 < owned(two) < PARTITIONS)
+
+        print(f"two ended in {two.end():.1f} s")
+        ended = time.monotonic()
+        await three.until("three to own all again", lambda: owned(three) == PARTITIONS)
+        print(f"taken over {time.monotonic() - ended:.1f} s after a SIGTERM")
+        await flow.close()
+        await book.assert_exact(logs.detections, logs.ids)

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rules.document import read
+from rules.extension import Extension, read_extension
+from rules.rule import RuleTest
+
+
+def extension(folder: Path, text: str, source: str = "okta") -> tuple[Extension, list[str]]:
+    path = folder / "rule.yml"
+    path.write_text(text)
+    found, errors = read_extension(read(path)[0][0], source)
+    return found, [str(error).removeprefix(f"{path}:") for error in errors]
+
+
+def test_the_section_is_optional(tmp_path: Path) -> None:
+    assert extension(tmp_path, "title: x") == (Extension(), [])
+
+
+def test_it_holds_runbook_risk_and_tests(tmp_path: Path) -> None:
+    text = """auditwatch:
+  risk: 5
+  runbook: [Look., Act.]
+  tests:
+    - {name: one, match: true, event: {a: 1}}
+    - {name: many, match: false, near_miss: true, source: github, events: [{a: 1}, {a: 2}]}
+"""
+    found, errors = extension(tmp_path, text)
+    assert errors == []
+    assert (found.risk, found.runbook) == (5, ("Look.", "Act."))
+    assert found.tests == (
+        RuleTest("one", True, ({"a": 1},), "okta", line=5),
+        RuleTest("many", False, ({"a": 1}, {"a": 2}), "github", near_miss=True, line=6),
+    )
+
+
+TEST = "auditwatch:\n  tests:\n    - "
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("auditwatch: x", "1:1: auditwatch must be a mapping: write runbook:, risk:, tests:"),
+        ("auditwatch:\n  risks: 1", "2:3: unknown key 'risks' in auditwatch: did you mean 'risk'?"),
+        ("auditwatch:\n  risk: 101", "2:3: risk must be a whole number: write 0 to 100"),
+        ("auditwatch:\n  risk: true", "2:3: risk must be a whole number: write 0 to 100"),
+        ("auditwatch:\n  runbook: Look.", "2:3: runbook must be a list of sentences: one step a line"),
+        ("auditwatch:\n  tests: {}", "2:3: tests must be a list: begin each with - name:"),
+        (TEST + "x", "3:7: a test must be a mapping: write name:, match:, event:"),
+        (TEST + "{match: true, event: {}}", "3:7: a test needs a name: say what happens in it"),
+        (TEST + "{name: x, match: 1, event: {}}", "3:17: a test needs match: true or match: false"),
+        (
+            TEST + "{name: x, match: true, near_miss: true, event: {}}",
+            "3:30: a near miss does not match: write match: false",
+        ),
+        (TEST + "{name: x, match: true}", "3:7: a test needs event: with a raw record as the vendor sends it"),
+        (TEST + "{name: x, match: true, event: text}", "3:7: a test needs event: with a raw record"),
+        (
+            TEST + "{name: x, match: true, evnet: {}}",
+            "3:30: unknown key 'evnet' in auditwatch.tests.0: did you mean 'event",
+        ),
+    ],
+)
+def test_what_is_wrong_has_a_place(tmp_path: Path, text: str, error: str) -> None:
+    _, errors = extension(tmp_path, text)
+    assert any(found.startswith(error) for found in errors), errors
+
+
+def test_a_rule_about_all_sources_must_name_one_in_its_tests(tmp_path: Path) -> None:
+    _, errors = extension(tmp_path, TEST + "{name: x, match: true, event: {}}", source="")
+    assert errors == ["3:7: a test of this rule needs a source: write source: okta, or whose record it is"]

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audit.event import Principal
+from rules.fields import MISSING, NORMALISED, canonical, everything, getter, members, texts
+from tests.rules.conftest import event, view
+
+
+@pytest.mark.parametrize(
+    ("field", "record", "found"),
+    [
+        ("a", {"a": 1}, 1),
+        ("a", {"a": None}, None),
+        ("a", {}, MISSING),
+        ("a.b", {"a": {"b": 1}}, 1),
+        ("a.b", {"a.b": 2, "a": {"b": 1}}, 2),
+        ("a.b", {"a": None}, MISSING),
+        ("a.b", {"a": "text"}, MISSING),
+        ("a.b", {"a": {"b": None}}, None),
+        ("a.b.c", {"a": {"b.c": 1}}, 1),
+        ("a.b.c", {"a": {"b": {"c": 1}}}, 1),
+        ("a.b", {"a": [{"b": 1}, {"b": 2}, {"c": 3}, "x"]}, [1, 2]),
+        ("a.b", {"a": [[{"b": 1}]]}, [1]),
+        ("a.b", {"a": []}, MISSING),
+        ("a.b.c", {"a": [{"b": [{"c": 1}]}, {"b": {"c": 2}}]}, [[1], 2]),
+    ],
+)
+def test_a_path_finds(field: str, record: dict[str, Any], found: Any) -> None:
+    assert getter(field)(view(record)) == found
+
+
+def test_normalised_fields_come_from_the_event() -> None:
+    known = view({}, target=Principal("bob", "bob@example.com"), country="DE", asn=64500, marks=("trimmed",))
+    values = {name: getter("auditwatch." + name)(known) for name in NORMALISED}
+    assert values["actor.id"] == "alice"
+    assert values["target.name"] == "bob@example.com"
+    assert values["resource.type"] == "user"
+    assert values["time"] == "2026-03-02T09:14:07.000Z"
+    assert values["marks"] == ["trimmed"]
+    assert values["account"] is MISSING
+    assert getter("auditwatch.target.id")(view({})) is MISSING
+
+
+@pytest.mark.parametrize(
+    ("field", "product", "name"),
+    [
+        ("eventName", "aws", "eventName"),
+        ("actor.id", "okta", "actor.id"),
+        ("actor.id", "auditwatch", "auditwatch.actor.id"),
+        ("auditwatch.actor.id", "aws", "auditwatch.actor.id"),
+        ("raw.eventName", "auditwatch", "eventName"),
+    ],
+)
+def test_a_field_has_one_name(field: str, product: str, name: str) -> None:
+    assert canonical(field, product) == name
+
+
+def test_a_field_the_normalised_event_lacks_is_an_error() -> None:
+    with pytest.raises(KeyError, match=r"actor\.idd"):
+        canonical("actor.idd", "auditwatch")
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("x", ["x"]),
+        (None, []),
+        (MISSING, []),
+        (True, ["true"]),
+        (False, ["false"]),
+        (200, ["200"]),
+        (2.0, ["2"]),
+        (2.5, ["2.5"]),
+        (["a", None, [1, [True]]], ["a", "1", "true"]),
+        ({"a": [1, "x"]}, ['{"a":[1,"x"]}']),
+        ([{"a": 1}], ['{"a":1}']),
+        ([], []),
+    ],
+)
+def test_texts(value: Any, found: list[str]) -> None:
+    assert texts(value) == found
+
+
+def test_deep_lists_open_without_recursion() -> None:
+    deep: list[Any] = ["x"]
+    for _ in range(100_000):
+        deep = [deep]
+    assert members(deep) == ["x"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "a.b"]), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["a", "b", "a.b"]), JSON, max_size=3),
+    st.sampled_from(["a", "a.b", "a.b.a", "b.a.b.a"]),
+)
+def test_no_record_breaks_a_getter(record: dict[str, Any], field: str) -> None:
+    assert all(isinstance(text, str) for text in texts(getter(field)(view(record))))
+
+
+def test_keywords_search_values_in_their_order_once() -> None:
+    one = view({"a": "x", "b": {"c": [1, True], "d": None}, "e": "y"})
+    assert everything(one) == "x\n1\ntrue\ny"
+    one.record = {}
+    assert everything(one) == "x\n1\ntrue\ny"
+
+
+def test_event_is_the_one_given() -> None:
+    assert view({}, id="e7").event == event(id="e7")
