@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 FITS := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
 WANTED := make: needs Python 3.11 or 3.12 with venv (Debian: apt install python3-venv); name one with make PYTHON=/path/to/python3.12
 LOCK := $(VENV)/uv/bin/uv pip compile pyproject.toml requirements/build.in --quiet --upgrade --universal \
-	--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
+	--python-version 3.11 --fork-strategy fewest --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench replay kafka docs lock clean

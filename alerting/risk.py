@@ -40,7 +40,8 @@ class Tally(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Episode(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Four hours of one entity; `index` is event time // EPISODE, times are in microseconds.
+    """Four hours of one entity; `index` is event time // EPISODE; `first` is the time of its first
+    finding in microseconds.
 
     `seen` and `event_ids` are the smallest ids in order; `overflow` says that there were more events than are kept.
     A finding delivered twice is recognised while its id is in `seen`: always up to SEEN findings, beyond that
@@ -50,7 +51,6 @@ class Episode(msgspec.Struct, frozen=True, array_like=True, gc=False):
     index: int
     count: int = 0
     first: int = 0
-    last: int = 0
     tallies: tuple[Tally, ...] = ()
     seen: tuple[str, ...] = ()
     event_ids: tuple[str, ...] = ()
@@ -131,25 +131,30 @@ def alert_of(state: RiskState, index: int) -> Alert | None:
         version=findings[0].version,
         key=state.entity,
         count=episode.count,
-        revision=episode.count + (previous.count if previous else 0),
+        revision=_known(episode) + (_known(previous) if previous else 0),
     )
 
 
 def _with(episode: Episode, finding: Finding) -> Episode:
-    """The episode with the finding in it; the same object when the finding was in it already."""
+    """The episode with the finding in it; the same object when it changes nothing.
+
+    A correlation says the same finding again with each event that joins it: its last version stands for it.
+    """
     seen, beyond = _smallest(episode.seen, finding.id, SEEN)
-    if seen is episode.seen and not beyond:
+    known = seen is episode.seen and not beyond
+    fresh = set(finding.event_ids).difference(episode.event_ids)
+    if known and (finding.kind != "correlation" or not fresh):
         return episode
     event_ids, overflow = episode.event_ids, episode.overflow
-    for event_id in finding.event_ids:
+    for event_id in fresh:
         event_ids, dropped = _smallest(event_ids, event_id, EVENTS)
         overflow = overflow or dropped
+    tallies = _tallied(episode.tallies, finding, known)
     return Episode(
         index=episode.index,
-        count=episode.count + 1,
-        first=min(episode.first, finding.time) if episode.count else finding.time,
-        last=max(episode.last, finding.time),
-        tallies=_tallied(episode.tallies, finding),
+        count=episode.count + (not known),
+        first=min(tally.first.time for tally in tallies),
+        tallies=tallies,
         seen=seen,
         event_ids=event_ids,
         overflow=overflow,
@@ -157,17 +162,17 @@ def _with(episode: Episode, finding: Finding) -> Episode:
     )
 
 
-def _tallied(tallies: tuple[Tally, ...], finding: Finding) -> tuple[Tally, ...]:
+def _tallied(tallies: tuple[Tally, ...], finding: Finding, known: bool) -> tuple[Tally, ...]:
     at = bisect_left(tallies, finding.detection, key=lambda tally: tally.detection)
     found = at < len(tallies) and tallies[at].detection == finding.detection
     first = _trimmed(finding)
     old = tallies[at] if found else Tally(finding.detection, 0, 0, "low", first)
     new = Tally(
         detection=finding.detection,
-        count=old.count + 1,
+        count=old.count + (not known),
         risk=max(old.risk, finding.risk),
         severity=max(old.severity, finding.severity, key=SEVERITIES.index),
-        first=min(old.first, first, key=lambda one: (one.time, one.id)),
+        first=first if old.first.id == first.id else min(old.first, first, key=lambda one: (one.time, one.id)),
     )
     return (*tallies[:at], new, *tallies[at + found :])
 
@@ -189,6 +194,11 @@ def _smallest(ids: tuple[str, ...], new: str, limit: int) -> tuple[tuple[str, ..
     if at == limit:
         return ids, True
     return (*ids[:at], new, *ids[at:])[:limit], len(ids) == limit
+
+
+def _known(episode: Episode) -> int:
+    """How much is known of an episode, as a number that grows with each finding and each event."""
+    return episode.count + len(episode.event_ids)
 
 
 def _own_risk(episode: Episode) -> int:

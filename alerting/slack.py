@@ -199,16 +199,35 @@ class SlackNotifier:
             channel, ts = await self._call(place, _without_blocks(message))
         return Receipt(alert.revision, alert.severity, channel, ts)
 
+    async def whoami(self) -> str:
+        """Whose token this is, "BOT in TEAM"; posts nothing.
+
+        Raises:
+            Retry: Slack is out of reach.
+            Permanent: the token is refused; the message says what to mend.
+        """
+        answer = await self._ask("auth.test", {}, posting=False)
+        return f"{plain(str(answer.get('user')), 80)} in {plain(str(answer.get('team')), 80)}"
+
     async def _call(self, place: dict[str, str], message: Message) -> tuple[str, str]:
         """chat.update where `place` has a ts, else chat.postMessage; the channel and ts of the message."""
         posting = "ts" not in place
         body: dict[str, Any] = {**place, **msgspec.structs.asdict(message), "parse": "none", "link_names": False}
         if posting:
             body |= {"unfurl_links": False, "unfurl_media": False, "mrkdwn": False}
+        answer = await self._ask("chat.postMessage" if posting else "chat.update", body, posting)
+        if not answer.get("channel") or not answer.get("ts"):
+            raise Retry("Slack's answer cannot be read", unsure=posting)
+        return str(answer["channel"]), str(answer["ts"])
+
+    async def _ask(self, method: str, body: dict[str, Any], posting: bool) -> dict[str, Any]:
+        """Slack's answer to one call; `posting`: a broken connection leaves open whether people saw it."""
         try:
             self._open()
-            response = await self._client.api_call("chat.postMessage" if posting else "chat.update", json=body)
-            return str(response["channel"]), str(response["ts"])
+            response = await self._client.api_call(method, json=body)
+            if not isinstance(response.data, dict):
+                raise Retry("Slack's answer cannot be read", unsure=posting)
+            return response.data
         except SlackApiError as error:
             raise _judge(error.response, posting) from None
         except aiohttp.ClientConnectorError as error:

@@ -32,20 +32,21 @@ ENTRIES = sum(CAPACITY)
 HOURS = 48
 
 # Scalars. Decayed totals: weight of all tokens seen of a kind, weight of those seen for the first time, hours with
-# activity, events that failed. Short counters fall by e in 15 minutes, an hour or a day. The last eight hold the usual
-# height of the short counters: their peak since the last look, then mean and variance of its logarithm.
+# activity, events that failed. Short counters fall by e in 15 minutes, an hour or a day; they also count what is held,
+# and HELD says how much of them that is. The last ten hold the usual height of the short counters: their peak since the
+# last look, then mean and variance of its logarithm and the highest of all.
 LANDMARK, FIRST, NEWEST, EVENTS = range(4)
 TOTAL = 4
 NOVEL = TOTAL + len(CAPACITY)
 (
-    ACTIVE_HOURS, FAILED, RECENT, SPREAD, FAILURES, DENIALS, NEW_HOUR, NEW_DAY,
+    ACTIVE_HOURS, FAILED, RECENT, SPREAD, FAILURES, DENIALS, NEW_HOUR, NEW_DAY, HELD_RECENT, HELD_SPREAD,
     RATE_PEAK, SPREAD_PEAK, FOLDED_AT, FOLDS, RATE_MEAN, RATE_VAR, RATE_TOP, SPREAD_MEAN, SPREAD_VAR, SPREAD_TOP,
-) = range(NOVEL + len(CAPACITY), NOVEL + len(CAPACITY) + 18)  # fmt: skip
+) = range(NOVEL + len(CAPACITY), NOVEL + len(CAPACITY) + 20)  # fmt: skip
 SCALARS = SPREAD_TOP + 1
 DECAYED = (*range(TOTAL, NOVEL + len(CAPACITY)), ACTIVE_HOURS, FAILED)
 
 _HEADER = struct.Struct("<4sI")
-_MAGIC = b"BL\x01\n"
+_MAGIC = b"BL\x02\n"
 _LENGTHS = (ENTRIES * 8, ENTRIES * 4, ENTRIES * 4, HOURS * 4, SCALARS * 8)
 _CUTS = tuple(_HEADER.size + sum(_LENGTHS[:part]) for part in range(len(_LENGTHS) + 1))
 SIZE = _CUTS[-1]

@@ -22,8 +22,10 @@ from detectors.baseline import (
     NETWORK,
     NEWEST,
     RATE_MEAN,
+    RATE_TOP,
     RESOURCE,
     SPREAD_MEAN,
+    SPREAD_TOP,
     TOTAL,
     Baseline,
 )
@@ -131,12 +133,12 @@ def _hour(evidence: Evidence) -> str:
 
 def _rate(evidence: Evidence) -> str:
     events = short_counts(evidence.baseline, evidence.obs)[0]
-    return f"about {_number(events)} events in 15 min, usual peak {_number(_usual(evidence, RATE_MEAN))}"
+    return f"about {_number(events)} events in 15 min, {_peaks(evidence, RATE_MEAN, RATE_TOP)}"
 
 
 def _spread(evidence: Evidence) -> str:
     resources = short_counts(evidence.baseline, evidence.obs)[1]
-    return f"about {_number(resources)} resources in 15 min, usual peak {_number(_usual(evidence, SPREAD_MEAN))}"
+    return f"about {_number(resources)} resources in 15 min, {_peaks(evidence, SPREAD_MEAN, SPREAD_TOP)}"
 
 
 def _failures(evidence: Evidence) -> str:
@@ -162,8 +164,9 @@ def _other(evidence: Evidence) -> str:
     return f"unusual value {evidence.value:.2f}"
 
 
-def _usual(evidence: Evidence, mean: int) -> float:
-    return expm1(evidence.baseline.scalars[mean])
+def _peaks(evidence: Evidence, mean: int, top: int) -> str:
+    scalars = evidence.baseline.scalars
+    return f"usual peak {_number(expm1(scalars[mean]))}, highest {_number(scalars[top])}"
 
 
 def _number(value: float) -> str:
@@ -182,6 +185,8 @@ _PHRASES: dict[str, Callable[[Evidence], str]] = {
     "hour_surprise": _hour,
     "rate_z": _rate,
     "spread_z": _spread,
+    "rate_record": _rate,
+    "spread_record": _spread,
     "failures": _failures,
     "denials": _failures,
     "failure_excess": _failures,

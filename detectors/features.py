@@ -6,6 +6,7 @@ serves everybody, and shrinks to zero while there is little history. Seconds of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import exp, log, log1p, log2, sqrt
 
 import msgspec
@@ -21,6 +22,8 @@ from detectors.baseline import (
     FOLDED_AT,
     FOLDS,
     HALF_LIFE,
+    HELD_RECENT,
+    HELD_SPREAD,
     LANDMARK,
     NEW_DAY,
     NEW_HOUR,
@@ -43,7 +46,7 @@ from detectors.baseline import (
 )
 from detectors.observation import Observation, observe
 
-__all__ = ["FEATURES", "Feature", "Observation", "features", "hour_bin", "learn", "observe"]
+__all__ = ["FEATURES", "Feature", "Observation", "features", "hour_bin", "learn", "notice", "observe"]
 
 SHORT, HOUR, DAY = 900.0, 3_600.0, 86_400.0
 """Time constants of the short counters, seconds."""
@@ -54,9 +57,12 @@ SHARE = (5 / 168, 2 / 168)
 """Part of a week that one weekday hour bin and one weekend hour bin cover."""
 USUAL_DOUBT, USUAL_VAR = 5.0, 0.5
 """Pseudo-looks, and the variance of log counts they assume, in the z-scores of rate and spread."""
-RECORD_DOUBT = 5.0
 SLOWEST = 1 / 64
 """Smallest step with which a new look moves the usual rate and spread."""
+RECORD_DOUBT = 5.0
+"""Events, or resources, added to both sides of a record: from 1 to 4 is no feat."""
+
+_USUAL = ((RATE_PEAK, RATE_MEAN, RATE_VAR, RATE_TOP), (SPREAD_PEAK, SPREAD_MEAN, SPREAD_VAR, SPREAD_TOP))
 
 
 class Feature(msgspec.Struct, frozen=True, gc=False):
@@ -79,10 +85,10 @@ FEATURES: tuple[Feature, ...] = (
     Feature("hour_surprise", "hour", "bits: activity of a flat week over own in this hour and half its neighbours"),
     Feature("rate_z", "pace", "log1p(events in 15 min), standard deviations above the own usual peak"),
     Feature("spread_z", "pace", "log1p(distinct resources in 15 min), standard deviations above the own usual peak"),
-    Feature("rate_record", "pace", "log((events in 15 min + r) / (own highest + r)), r = RECORD_DOUBT; 0 below it"),
-    Feature("spread_record", "pace", "log((distinct resources in 15 min + r) / (own highest + r)); 0 below it"),
-    Feature("failures", "failures", "log1p(failed events in 15 min)"),
-    Feature("denials", "failures", "log1p(denied events in 15 min)"),
+    Feature("rate_record", "record", "log((events in 15 min + r) / (own highest + r)), r = RECORD_DOUBT; 0 below it"),
+    Feature("spread_record", "record", "log((distinct resources in 15 min + r) / (own highest + r)); 0 below it"),
+    Feature("failures", "failures", "log1p(failed events in 15 min beyond the expected, over sqrt(1 + expected))"),
+    Feature("denials", "failures", "log1p(denied events in 15 min beyond the expected, over sqrt(1 + expected))"),
     Feature("failure_excess", "failures", "share of both in 15 min beyond the own long-run share"),
     Feature("novelty_1h", "novelty", "log1p(bits of all first-seen tokens within an hour)"),
     Feature("novelty_24h", "novelty", "log1p(bits of all first-seen tokens within a day)"),
@@ -153,10 +159,41 @@ def learn(baseline: Baseline, obs: Observation) -> None:
     scalars[FAILED] += weight * (obs.failed or obs.denied)
     scalars[NEW_HOUR] += new * exp(-late / HOUR)
     scalars[NEW_DAY] += new * exp(-late / DAY)
-    scalars[RATE_PEAK] = max(scalars[RATE_PEAK], scalars[RECENT])
-    scalars[SPREAD_PEAK] = max(scalars[SPREAD_PEAK], scalars[SPREAD])
+    scalars[RATE_PEAK] = max(scalars[RATE_PEAK], scalars[RECENT] - scalars[HELD_RECENT])
+    scalars[SPREAD_PEAK] = max(scalars[SPREAD_PEAK], scalars[SPREAD] - scalars[HELD_SPREAD])
     scalars[NEWEST] = now
     scalars[EVENTS] += 1
+
+
+def notice(baseline: Baseline, obs: Observation, held: Sequence[Observation]) -> None:
+    """Count an event under suspicion among what happens now and teach nothing: a burst goes on while it is held.
+
+    `held` are the observations under suspicion already: what they touched is not new a second time.
+    """
+    scalars = baseline.scalars
+    if not scalars[EVENTS]:
+        return
+    now = max(obs.time, scalars[NEWEST])
+    late = now - obs.time
+    own = exp(-late / SHORT)
+    known = {token for other in held for token in other.tokens}
+    fresh = own * (obs.tokens[RESOURCE] not in known and _is_fresh(baseline, obs, now))
+    unknown = tuple(0 if token in known else token for token in obs.tokens)
+    new = _surprises(baseline, unknown, baseline.weight(now))[1]
+    if now > scalars[NEWEST]:
+        _fade(baseline, now)
+    for counter, amount in (
+        (RECENT, own),
+        (HELD_RECENT, own),
+        (SPREAD, fresh),
+        (HELD_SPREAD, fresh),
+        (FAILURES, own * obs.failed),
+        (DENIALS, own * obs.denied),
+        (NEW_HOUR, new * exp(-late / HOUR)),
+        (NEW_DAY, new * exp(-late / DAY)),
+    ):
+        scalars[counter] += amount
+    scalars[NEWEST] = now
 
 
 def short_counts(baseline: Baseline, obs: Observation) -> tuple[float, float, float, float]:
@@ -228,6 +265,7 @@ def _record(height: float, top: float, looks: float) -> float:
 
 
 def _beyond(failed: float, expected: float) -> float:
+    """Logarithm of the excess in units of about a standard deviation: a Poisson count's variance is its mean."""
     return log1p(max(0.0, failed - expected) / sqrt(1.0 + expected))
 
 
@@ -243,7 +281,7 @@ def _fade(baseline: Baseline, now: float) -> None:
     scalars = baseline.scalars
     idle = now - scalars[NEWEST]
     fade = exp(-idle / SHORT)
-    for index in (RECENT, SPREAD, FAILURES, DENIALS):
+    for index in (RECENT, SPREAD, FAILURES, DENIALS, HELD_RECENT, HELD_SPREAD):
         scalars[index] *= fade
     scalars[NEW_HOUR] *= exp(-idle / HOUR)
     scalars[NEW_DAY] *= exp(-idle / DAY)
@@ -252,8 +290,11 @@ def _fade(baseline: Baseline, now: float) -> None:
 
 
 def _look(baseline: Baseline, now: float) -> None:
-    """Fold the peaks since the last look into the usual: exponentially weighted mean and variance of their logs."""
+    """Fold the peaks since the last look into the usual: weighted mean and variance of their logs, and the highest."""
     scalars = baseline.scalars
+    if not scalars[RATE_PEAK]:  # nothing but events under suspicion since the last look
+        scalars[FOLDED_AT] = now
+        return
     step = max(1.0 / (scalars[FOLDS] + 1.0), SLOWEST)
     fade = 2.0 ** (-(now - scalars[FOLDED_AT]) / HALF_LIFE)
     for peak, mean, var, top in _USUAL:
@@ -264,9 +305,6 @@ def _look(baseline: Baseline, now: float) -> None:
         scalars[peak] = 0.0
     scalars[FOLDS] += 1.0
     scalars[FOLDED_AT] = now
-
-
-_USUAL = ((RATE_PEAK, RATE_MEAN, RATE_VAR, RATE_TOP), (SPREAD_PEAK, SPREAD_MEAN, SPREAD_VAR, SPREAD_TOP))
 
 
 def _learn_hour(baseline: Baseline, time: int) -> None:

@@ -17,8 +17,10 @@ from detectors.calibrate import Calibration
 from detectors.forest import Forest
 from detectors.rarity import Tails
 
-HIGH_ABOVE = 2.0
+HIGH_ABOVE = 0.5
 """Strangeness above the threshold (powers of ten) from which an anomaly is of high severity."""
+YOUNG_ABOVE = 1.0
+"""Strangeness above the threshold from which an event says something though its principal's baseline is young."""
 
 
 class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,8 +90,12 @@ class Model:
         table = np.asarray(rows, dtype=np.float64).reshape(len(rows), len(self.features))
         return self.calibration(-self.forest.score_samples(table), self.tails.rarity(table))
 
+    def bar(self, baseline: Baseline) -> float:
+        """Strangeness from which an event of this principal is worth a finding: while it is young, nearly all is new."""
+        return self.threshold + YOUNG_ABOVE if baseline.young else self.threshold
+
     def severity(self, strangeness: float, baseline: Baseline) -> Severity:
-        """How grave an anomaly is: low below the threshold or while the baseline is young, else medium or high."""
+        """How grave an anomaly at or above the bar is: low while the baseline is young, else medium or high."""
         if strangeness < self.threshold or baseline.young:
             return "low"
         return "high" if strangeness >= self.threshold + HIGH_ABOVE else "medium"

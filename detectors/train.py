@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 import numpy as np
@@ -18,14 +18,16 @@ from detectors.baseline import YOUNG_EVENTS, YOUNG_SECONDS, Baseline
 from detectors.calibrate import MIN_SCORES, calibrate
 from detectors.features import FEATURES, features, learn, observe
 from detectors.forest import Forest
-from detectors.model import Card, Model
+from detectors.model import HIGH_ABOVE, Card, Model
 from detectors.rarity import Tails
 
 TAILS = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005)
 GOLDEN = 32
 _DAY = 86_400 * MICROSECONDS
-LEAST_THRESHOLD = 2.5
-"""The budget is a ceiling, not a quota: what is likelier than 1 in 316 is no anomaly, however quiet the company."""
+PER_HOUR = 8
+"""Rows of one principal in one hour that count: a burst is one deed, however many events it has."""
+LEAST_HIGH = 3.0
+"""The budget is a ceiling, not a quota: what is likelier than 1 in 1,000 alerts nobody, however quiet the company."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,16 @@ def stack(tables: Sequence[Matrix]) -> Matrix:
     )
 
 
+def thin(table: Matrix, per_hour: int = PER_HOUR) -> Matrix:
+    """The matrix with at most so many rows of a principal's hour, evenly spread over it."""
+    order = np.lexsort((_hours(table), table.principals))
+    firsts = _firsts(table, order)
+    sizes = np.diff(np.append(firsts, len(order)))
+    place, size = np.arange(len(order)) - np.repeat(firsts, sizes), np.repeat(sizes, sizes)
+    kept = np.sort(order[place * per_hour % size < per_hour])
+    return replace(table, rows=table.rows[kept], times=table.times[kept], principals=table.principals[kept])
+
+
 def train(
     events: Iterable[AuditEvent],
     *,
@@ -102,8 +114,9 @@ def fit(
 ) -> tuple[Model, Card]:
     """A model and its card from a matrix. Deterministic.
 
-    The threshold lets through as many strange hours (a principal's events within one hour count once, as they end in
-    one alert) as `alerts_per_day` allows over the days of training.
+    Of long bursts only a part counts (`PER_HOUR`). High severity, which alerts by itself, begins where as many strange
+    hours (a principal's events within one hour count once, as they end in one alert) are reached as `alerts_per_day`
+    allows over the days of training; the threshold lies `HIGH_ABOVE` below.
 
     Raises:
         ValueError: when the matrix has fewer than `MIN_SCORES` rows.
@@ -113,6 +126,7 @@ def fit(
             f"only {len(table.rows)} events are of principals known for {YOUNG_SECONDS // 86_400} days and "
             f"{YOUNG_EVENTS} events: train on a longer period (at least {MIN_SCORES} such events)"
         )
+    events, table = len(table.rows), thin(table)
     fitted = IsolationForest(
         n_estimators=n_estimators, max_samples=min(max_samples, len(table.rows)), random_state=seed
     )
@@ -132,7 +146,7 @@ def fit(
         golden_rows=tuple(map(tuple, table.rows[golden].tolist())),
         golden_strangeness=tuple(scores[golden].tolist()),
         forest_sha256=sha256(forest.to_bytes()).hexdigest(),
-        events=len(table.rows),
+        events=events,
         principals=len(table.names),
         first=rfc3339(int(table.times.min())),
         last=rfc3339(int(table.times.max())),
@@ -145,13 +159,23 @@ def fit(
 
 
 def _threshold(table: Matrix, scores: NDArray[np.float64], alerts_per_day: float) -> float:
-    """The strangeness that the allowed number of principal-hours reach."""
-    hours = table.times // (3_600 * MICROSECONDS)
-    order = np.lexsort((scores, hours, table.principals))
-    last_of_group = np.append(np.diff(table.principals[order]) | np.diff(hours[order]), 1) != 0
-    peaks = np.sort(scores[order][last_of_group])[::-1]
+    """`HIGH_ABOVE` below the strangeness that the allowed number of principal-hours reach."""
+    order = np.lexsort((scores, _hours(table), table.principals))
+    firsts = _firsts(table, order)
+    peaks = np.sort(scores[order][np.append(firsts[1:], len(order)) - 1])[::-1]
     allowed = max(1, round(alerts_per_day * table.days))
-    return max(LEAST_THRESHOLD, float(peaks[min(allowed, peaks.size) - 1]))
+    return max(LEAST_HIGH, float(peaks[min(allowed, peaks.size) - 1])) - HIGH_ABOVE
+
+
+def _hours(table: Matrix) -> NDArray[np.int64]:
+    hours: NDArray[np.int64] = table.times // (3_600 * MICROSECONDS)
+    return hours
+
+
+def _firsts(table: Matrix, order: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Places at which a new hour of a principal begins among rows ordered by principal and hour."""
+    changed = np.diff(table.principals[order]) | np.diff(_hours(table)[order])
+    return np.flatnonzero(np.append(1, changed))
 
 
 def _golden(scores: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -59,7 +59,7 @@ class RuleSet:
         return self._by_id.get(correlation_id)
 
     def _index(self, source: str) -> Index:
-        index = Index([rule for rule in self.rules if routed(rule.product, rule.service, source)])
+        index = Index([rule for rule in self.rules if routed(rule.product, rule.service, source)], compiled)
         self._indexes[source] = index
         return index
 

@@ -108,6 +108,13 @@ def positive(node: Node) -> Iterator[Leaf]:
             return
 
 
+def conjuncts(node: Node) -> tuple[Node, ...]:
+    """All of what must hold for the node to hold, each part once."""
+    if not isinstance(node, And):
+        return (node,)
+    return tuple(dict.fromkeys(part for child in node.children for part in conjuncts(child)))
+
+
 def fields(node: Node) -> Iterator[str]:
     """Every field the condition reads, keywords excepted."""
     match node:

@@ -14,11 +14,12 @@ MISSING: Final = object()
 
 
 class View(msgspec.Struct, gc=False):
-    """An event as rules see it: normalised, and as the vendor sent it. `text` caches its values for keywords."""
+    """An event as rules see it: normalised, and as the vendor sent it. `text` and `lower` cache its values for keywords."""
 
     event: AuditEvent
     record: Mapping[str, Any]
     text: str | None = None
+    lower: str | None = None
 
 
 Getter = Callable[[View], Any]
@@ -172,6 +173,13 @@ def everything(view: View) -> str:
     if view.text is None:
         view.text = "\n".join(_leaves(view.record))
     return view.text
+
+
+def lowered(view: View) -> str:
+    """What `everything` says, in lower case."""
+    if view.lower is None:
+        view.lower = everything(view).lower()
+    return view.lower
 
 
 def _leaves(record: Mapping[str, Any]) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 import re2  # type: ignore[import-untyped]
 
 from rules.condition import Leaf, split_glob
-from rules.fields import MISSING, Getter, View, everything, getter, members, texts
+from rules.fields import MISSING, Getter, View, everything, getter, lowered, members, texts
 
 Check = Callable[[View], bool]
 Holds = Callable[[str], bool]
@@ -25,6 +25,7 @@ GROUPABLE = ("equals", "contains", "startswith", "endswith")
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {"lt": lt, "lte": le, "gt": gt, "gte": ge}
 _LONGEST_NUMBER = 64
 _LONGEST_TIME = 40
+_MOST_PATTERN_BYTES = 64 << 20
 _MOST_PAIRS = 10_000
 """Pairs of list members a fieldref compares: both lists are as long as the sender likes."""
 
@@ -37,7 +38,7 @@ def check(leaves: Sequence[Leaf]) -> Check:
     """
     leaf = leaves[0]
     if leaf.field is None:
-        return _keyword(_holds(leaf.op, [_text(leaf) for leaf in leaves], leaf.cased))
+        return _keyword(leaf, [_text(leaf) for leaf in leaves])
     get = getter(leaf.field)
     match leaf.op:
         case "exists":
@@ -81,8 +82,9 @@ def _on_text(get: Getter, holds: Holds) -> Check:
     return on_text
 
 
-def _keyword(holds: Holds) -> Check:
-    return lambda view: holds(everything(view))
+def _keyword(leaf: Leaf, values: list[str]) -> Check:
+    holds = _holds(leaf.op, values, cased=True)
+    return (lambda view: holds(everything(view))) if leaf.cased else (lambda view: holds(lowered(view)))
 
 
 def _holds(op: str, values: list[str], cased: bool) -> Holds:
@@ -98,9 +100,9 @@ def _holds(op: str, values: list[str], cased: bool) -> Holds:
             ends = tuple(values)
             return (lambda text: text.endswith(ends)) if cased else (lambda text: text.lower().endswith(ends))
         case "glob":
-            return _search(_glob_pattern(values[0]), lower=not cased)
+            return search(_glob_pattern(values[0]), lower=not cased)
         case "regex":
-            return _search(values[0], lower=False)
+            return search(values[0], lower=False)
         case "cidr":
             return _in_network(values[0])
     raise ValueError(f"no test called {op}")
@@ -124,9 +126,14 @@ def _glob_pattern(glob: str) -> str:
     return rf"(?s)\A{body}\z"
 
 
-def _search(pattern: str, lower: bool) -> Holds:
-    """RE2: time linear in the text, whatever the pattern; the text may be an attacker's."""
+def search(pattern: str, lower: bool = False) -> Holds:
+    """Whether an RE2 pattern is found in a text: time linear in the text, whatever the pattern and whoever wrote it.
+
+    Raises:
+        ValueError: when it is no valid pattern.
+    """
     options = re2.Options()
+    options.max_mem = _MOST_PATTERN_BYTES
     options.never_capture = True
     options.log_errors = False
     try:

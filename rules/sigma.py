@@ -39,9 +39,10 @@ from sigma.types import (
     SpecialChars,
 )
 
-from rules.assemble import COMMON_KEYS, ParsedCorrelation, ParsedRule, assemble
+from rules.assemble import COMMON_KEYS, ParsedRule, assemble
 from rules.compile import RuleSet
 from rules.condition import And, Leaf, Node, Not, Op, Or
+from rules.correlation_rule import ParsedCorrelation
 from rules.document import Document, Key, RuleError, RuleErrors, did_you_mean, documents_of
 from rules.fields import NORMALISED, canonical
 

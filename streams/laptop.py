@@ -24,11 +24,12 @@ _SERVERS: tuple[Server, ...] = ("broker", "redis")
 
 @contextmanager
 def serving(settings: Settings) -> Iterator[Settings]:
-    """Settings with both addresses filled in; what was missing runs until the block ends."""
+    """Settings with both addresses filled in: a worker's that runs in this folder, or new ones until the block ends."""
+    there = _of_a_worker(settings)
+    if there:
+        yield there
+        return
     with ExitStack() as stack:
-        if settings.broker and settings.redis:
-            yield settings
-            return
         if not settings.broker:
             settings = replace(settings, broker=stack.enter_context(Broker.start()).url)
         if not settings.redis:
@@ -36,6 +37,13 @@ def serving(settings: Settings) -> Iterator[Settings]:
         _write(settings)
         stack.callback(NOTE.unlink, missing_ok=True)
         yield settings
+
+
+def _of_a_worker(settings: Settings) -> Settings | None:
+    try:
+        return found(settings)
+    except SettingsError:
+        return None
 
 
 def _write(settings: Settings) -> None:
@@ -61,7 +69,7 @@ def found(settings: Settings, *needed: Server) -> Settings:
             f"{' and '.join(missing)}: not configured: set {variables}, or run `auditwatch worker` in this folder "
             "first, which starts its own on this machine"
         )
-    return replace(settings, **{name: note[name] for name in missing})
+    return replace(settings, broker=settings.broker or note["broker"], redis=settings.redis or note["redis"])
 
 
 def _read() -> dict[str, str] | None:

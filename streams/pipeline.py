@@ -164,16 +164,18 @@ def _estimate(deeds: Sequence[_Deed], detections: Detections) -> None:
     known = [deed for deed in deeds if deed.event.actor.identity != "anonymous"]
     before: dict[Principal, Any] = {}
     rows: list[list[float]] = []
+    bars: list[float] = []
     for deed in known:
         if deed.principal not in before:
             before[deed.principal] = deed.principal.copy_of_usual()
         rows.append(deed.principal.row(deed.observation, deed.event.time))
+        bars.append(detections.model.bar(deed.principal.baseline))
         _take(deed, anomaly=None)
     strangeness = detections.model.score(rows) if rows else np.empty(0)
     strange = set()
-    for deed, value in zip(known, strangeness.tolist(), strict=True):
+    for deed, value, bar in zip(known, strangeness.tolist(), bars, strict=True):
         deed.strangeness = value
-        if value >= detections.model.threshold:
+        if value >= bar:
             strange.add(deed.principal)
     for principal in strange:
         principal.restore(before[principal])
@@ -187,7 +189,7 @@ def _fold_alone(deed: _Deed, detections: Detections) -> None:
     row = principal.row(deed.observation, deed.event.time)
     deed.strangeness = float(model.score([row])[0])
     anomaly = None
-    if deed.strangeness >= model.threshold:
+    if deed.strangeness >= model.bar(principal.baseline):
         told = anomaly_finding(model, principal.baseline, deed.event, row, deed.strangeness)
         anomaly = msgspec.structs.replace(told, version=detections.version)
         deed.findings.append(anomaly)
@@ -248,15 +250,19 @@ class Correlate:
     ) -> Verdict:
         """Windows first, then risk: a correlation that fires counts like any other finding."""
         alerts: dict[str, Output[Alert]] = {}
+        correlated: list[Finding] = []
         for partition, mark, signal in arrivals:
             entity = states[signal.entity]
-            finding = signal.finding or _window(entity, signal.match, detections)
+            finding = signal.finding
             if finding is None:
-                continue
+                finding = _window(entity, signal.match, detections)
+                if finding is None:
+                    continue
+                correlated.append(finding)
             entity.risk, raised = risk.fold(entity.risk, finding)
             for alert in raised:
                 alerts[alert.id] = Output(partition, mark, alert.key, alert)
-        return Verdict(list(alerts.values()), [])
+        return Verdict(list(alerts.values()), [], findings=correlated)
 
 
 def _window(entity: Entity, match: Match | None, detections: Detections) -> Finding | None:

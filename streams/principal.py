@@ -9,7 +9,7 @@ import msgspec
 
 from audit.event import MICROSECONDS, AuditEvent
 from detectors.baseline import Baseline
-from detectors.features import Observation, features, learn
+from detectors.features import Observation, features, learn, notice
 from streams.store import DAY, Entry
 
 RECENT = 256
@@ -107,7 +107,8 @@ class Principal:
         learn(self.baseline, observation)
 
     def hold(self, observation: Observation, now: int, teaches: bool) -> None:
-        """Keeps an observation out of the usual until its age decides."""
+        """Keeps an observation out of the usual until its age decides; it still counts among what happens now."""
+        notice(self.baseline, observation, [held.observation for held in self.held])
         self.held.append(Held(observation, now + HOLD, teaches))
         if len(self.held) > HELD:
             del self.held[0]

@@ -13,9 +13,10 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import msgspec
 
 from audit.event import AuditEvent
+from audit.finding import Finding
 from streams.detections import Detections
 from streams.packet import Packet, mark, offset_of
-from streams.store import Entry, Position, StateStore, Write, key_name
+from streams.store import POSITION, Entry, Position, StateStore, Write, key_name
 
 log = logging.getLogger("auditwatch.processor")
 
@@ -52,12 +53,17 @@ class Fault(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What a stage makes of a batch: things to send on, things it could not digest, a score per event, repeats met."""
+    """What a stage makes of a batch: things to send on, and things it could not digest.
+
+    Beside that, for whoever is curious: the strangeness of each event, the repeats met, and correlations' findings,
+    which travel only inside alerts.
+    """
 
     outputs: list[Any]
     faults: list[Fault]
     scores: Sequence[tuple[str, float]] = ()
     repeats: int = 0
+    findings: Sequence[Finding] = ()
 
 
 class Stage(Protocol[Item, State]):
@@ -90,6 +96,10 @@ class Gap(Exception):
     def __init__(self, partition: int, reason: str) -> None:
         super().__init__(f"partition {partition}: {reason}")
         self.partition = partition
+
+
+class _Moved(Exception):
+    """The store is no longer where memory is: what it holds belongs to another position."""
 
 
 class Damaged(Exception):
@@ -140,7 +150,7 @@ class Processor(Generic[Item, State]):
         try:
             position = _POSITIONS.decode(raw) if raw else None
         except _UNREADABLE as error:
-            raise _damaged(self._stage.name, partition, ["position"], error) from error
+            raise _damaged(self._stage.name, partition, [POSITION], error) from error
         self._partitions[partition] = _Partition(raw, position or Position("", -1, {}))
         return position
 
@@ -184,6 +194,10 @@ class Processor(Generic[Item, State]):
                 for number, position in positions.items()
             ]
             saved = await self._store.save(writes) if writes else []
+        except _Moved:
+            for number in held:
+                self.forget(number)
+            return [Gap(number, "its store moved") for number in held]
         except BaseException:  # cancelled, too: what is in memory was changed, what is stored was not
             for number in held:
                 self.forget(number)
@@ -262,6 +276,7 @@ class Processor(Generic[Item, State]):
         outputs: list[Any] = []
         faults: list[Fault] = []
         scores: list[tuple[str, float]] = []
+        findings: list[Finding] = []
         repeats = 0
         for arrival in arrivals:
             key = stage.key(arrival.item)
@@ -277,7 +292,8 @@ class Processor(Generic[Item, State]):
             faults += verdict.faults
             scores += verdict.scores
             repeats += verdict.repeats
-        return Verdict(outputs, faults, scores, repeats)
+            findings += verdict.findings
+        return Verdict(outputs, faults, scores, repeats, findings)
 
     async def _states(
         self, arrivals: Sequence[Arrival[Item]], held: Mapping[int, _Partition[State]]
@@ -295,8 +311,12 @@ class Processor(Generic[Item, State]):
             else:
                 missing[key] = number
         if missing:
-            wanted = [(number, part) for key, number in missing.items() for part in parts_of(key)]
+            numbers = sorted(set(missing.values()))
+            wanted = [(number, POSITION) for number in numbers]
+            wanted += [(number, part) for key, number in missing.items() for part in parts_of(key)]
             values = iter(await self._store.load(wanted))
+            if any(held[number].raw != next(values) for number in numbers):
+                raise _Moved
             for key, number in missing.items():
                 state = self._unpacked(number, key, [next(values) for _ in parts_of(key)])
                 states[key] = held[number].states[key] = state

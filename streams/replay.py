@@ -25,7 +25,7 @@ from streams.detections import Detections
 from streams.files import FileError, records
 from streams.packet import Output, Packet, Signal, encode, mark
 from streams.pipeline import Correlate, Score
-from streams.processor import Fault, Message, Processor
+from streams.processor import Fault, Message, Processor, Verdict
 from streams.store import MemoryStateStore
 
 BATCH = 1_000
@@ -70,8 +70,8 @@ class Run:
         self.stores = MemoryStateStore(), MemoryStateStore()
         self._detections = detections
         self._keep_scores = keep_scores
-        self._score = Processor(_Remembering(self), self.stores[0], self._to_correlate)
-        self._correlate = Processor(Correlate(), self.stores[1], self._to_alerts)
+        self._score = Processor(_ToldScore(self), self.stores[0], self._to_correlate)
+        self._correlate = Processor(_ToldCorrelate(self), self.stores[1], self._to_alerts)
         self._offsets = [0, 0]
 
     async def open(self) -> None:
@@ -89,11 +89,13 @@ class Run:
         await self._score.step([Message(0, offset, payload)], self._detections)
         self.result.events += len(events)
 
-    def scored(self, scores: Sequence[tuple[str, float]], repeats: int) -> None:
-        """Told by the score stage about each batch."""
-        self.result.repeats += repeats
+    def told(self, verdict: Verdict) -> None:
+        """Hears of each batch what the worker has no use for."""
+        self.result.repeats += verdict.repeats
         if self._keep_scores:
-            self.result.scores.extend(scores)
+            self.result.scores.extend(verdict.scores)
+        for finding in verdict.findings:
+            self._keep(finding)
 
     async def _to_correlate(self, outputs: Sequence[Output[Signal]], faults: Sequence[Fault]) -> None:
         self.result.faults.extend(faults)
@@ -110,26 +112,31 @@ class Run:
     async def _to_alerts(self, outputs: Sequence[Output[Alert]], faults: Sequence[Fault]) -> None:
         self.result.faults.extend(faults)
         for output in outputs:
-            alert = output.item
-            self.result.alerts[alert.id] = alert
-            for finding in alert.findings:
-                if finding.kind == "correlation":
-                    self._keep(finding)
+            self.result.alerts[output.item.id] = output.item
 
     def _keep(self, finding: Finding) -> None:
         self.result.findings[finding.id] = finding
 
 
-class _Remembering(Score):
-    """Score that tells the run about each event's strangeness, which the worker has no use for."""
-
+class _ToldScore(Score):
     def __init__(self, run: Run) -> None:
         self._run = run
 
-    def fold(self, arrivals: Any, states: Any, detections: Detections) -> Any:
+    def fold(self, arrivals: Any, states: Any, detections: Detections) -> Verdict:
         """See Stage."""
         verdict = super().fold(arrivals, states, detections)
-        self._run.scored(verdict.scores, verdict.repeats)
+        self._run.told(verdict)
+        return verdict
+
+
+class _ToldCorrelate(Correlate):
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def fold(self, arrivals: Any, states: Any, detections: Detections) -> Verdict:
+        """See Stage."""
+        verdict = super().fold(arrivals, states, detections)
+        self._run.told(verdict)
         return verdict
 
 

@@ -16,6 +16,8 @@ from streams.settings import Settings
 
 DAY = 86_400
 KEPT_INCARNATIONS = 2
+POSITION = "position"
+"""The key of a partition's position: loaded with states, it tells whether they belong to the position in memory."""
 
 
 class Position(msgspec.Struct, array_like=True, frozen=True):
@@ -62,7 +64,7 @@ class StateStore(Protocol):
         """The position bytes of each partition, None where there are none yet."""
 
     async def load(self, wanted: Sequence[tuple[int, str]]) -> list[bytes | None]:
-        """The values of (partition, key) pairs in their order, None where there is none."""
+        """The values of (partition, key) pairs in their order, None where there is none; each partition at one moment."""
 
     async def save(self, writes: Sequence[Write]) -> list[bool]:
         """Writes each partition atomically if its position is still the expected one; False where it was not."""
@@ -81,7 +83,7 @@ class MemoryStateStore:
 
     async def load(self, wanted: Sequence[tuple[int, str]]) -> list[bytes | None]:
         """See StateStore."""
-        return [self.values.get(pair) for pair in wanted]
+        return [self.marks.get(pair[0]) if pair[1] == POSITION else self.values.get(pair) for pair in wanted]
 
     async def save(self, writes: Sequence[Write]) -> list[bool]:
         """See StateStore."""
@@ -131,7 +133,7 @@ class RedisStateStore:
         """See StateStore."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for partition in partitions:
-                pipe.get(self._key(partition, "position"))
+                pipe.get(self._key(partition, POSITION))
             return list(await pipe.execute())
 
     async def load(self, wanted: Sequence[tuple[int, str]]) -> list[bytes | None]:
@@ -154,7 +156,7 @@ class RedisStateStore:
             return [answer == 1 for answer in await pipe.execute()]
 
     def _arguments(self, write: Write) -> tuple[list[str], list[bytes | int]]:
-        keys = [self._key(write.partition, "position")]
+        keys = [self._key(write.partition, POSITION)]
         arguments: list[bytes | int] = [write.expected or b"", write.position]
         for key, value, ttl in write.entries:
             keys.append(self._key(write.partition, key))

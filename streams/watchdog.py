@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 STUCK_SECONDS = 120.0
@@ -18,12 +18,15 @@ LOOK_SECONDS = 5.0
 
 
 class Watchdog:
-    """`beat` says the loop turns, `moved` that work was done or that there is none; `halt(reason)` ends the process."""
+    """`beat` says the loop turns, `moved` that a stage did work or has none; `halt(reason)` ends the process."""
 
-    def __init__(self, halt: Callable[[str], Any], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, halt: Callable[[str], Any], stages: Iterable[str], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._halt = halt
         self._clock = clock
-        self._beat = self._move = clock()
+        self._beat = clock()
+        self._moves = dict.fromkeys(stages, clock())
         self._last_error = ""
         self._suspected = False
 
@@ -31,9 +34,9 @@ class Watchdog:
         """Called by the event loop every second or so."""
         self._beat = self._clock()
 
-    def moved(self) -> None:
-        """Called when a batch is done, and when nothing waits."""
-        self._move = self._clock()
+    def moved(self, stage: str) -> None:
+        """Called when a batch of a stage is done, and when none waits for it."""
+        self._moves[stage] = self._clock()
 
     def failed(self, error: str) -> None:
         """Remembers the last error, for the message."""
@@ -59,7 +62,8 @@ class Watchdog:
         now = self._clock()
         if now - self._beat > FROZEN_SECONDS:
             return f"the event loop has not turned for {now - self._beat:.0f} s"
-        if now - self._move > STUCK_SECONDS:
+        stage, move = min(self._moves.items(), key=lambda item: item[1])
+        if now - move > STUCK_SECONDS:
             last = f"; last error: {self._last_error}" if self._last_error else ""
-            return f"messages wait, but no offset moved for {now - self._move:.0f} s{last}"
+            return f"{stage}: messages wait, but no offset moved for {now - move:.0f} s{last}"
         return ""

@@ -1,21 +1,21 @@
 """The Faust apps: normalise, score and correlate in the worker, dispatch in the dispatcher; each body one guarded call.
 
 Faust delivers and commits; what is right after a crash is decided by the positions in the store (streams/shell.py).
-An offset is acknowledged only after the state that covers it was written.
+A chunk counts as done only after the state that covers it was written.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import faust
 
 from streams.detections import Detections
 from streams.dispatch import Dispatch
-from streams.engine import Engine
+from streams.engine import NORMALISE, Engine
 from streams.health import Health
 from streams.kafka import ALERTS, EVENTS, FINDINGS, RAW, client_options
 from streams.settings import Settings
@@ -25,8 +25,11 @@ CHUNKS = 8
 """Chunks an agent takes at once; with fetches of at most half a megabyte that bounds the memory of a batch."""
 FETCH_BYTES = 512 * 1024
 WITHIN = 0.02
-
-Handle = Callable[[list[Any]], Awaitable[None]]
+QUIET = {
+    "mode.timers": logging.ERROR,
+    "streams.transport": logging.WARNING,  # Faust's services name themselves after our classes
+    "aiokafka.consumer.group_coordinator": logging.ERROR,  # warns of every rebalance
+}
 
 
 def build(settings: Settings, detections: Detections, sources: Sequence[str], adopt: bool = False) -> App:
@@ -42,31 +45,35 @@ def build(settings: Settings, detections: Detections, sources: Sequence[str], ad
     app.engine = engine = Engine(app, settings, detections, sources)
     health = Health(settings.listen, engine.missing)
 
-    async def guarded(stream: Any, handle: Handle) -> None:
+    async def work(stage: str, stream: Any) -> None:
         await engine.start(adopt)
         async for batch in _fresh(app, stream):
-            await handle(batch)
+            await engine.handle(stage, batch)
 
     @app.agent(_topic(app, *(RAW + source for source in sources)), name="normalise")
     async def normalise(stream: Any) -> None:
-        await guarded(stream, engine.normalise)
+        await work(NORMALISE, stream)
 
     @app.agent(_topic(app, EVENTS), name="score")
     async def score(stream: Any) -> None:
-        await guarded(stream, lambda batch: engine.fold(EVENTS, batch))
+        await work(EVENTS, stream)
 
     @app.agent(_topic(app, FINDINGS), name="correlate")
     async def correlate(stream: Any) -> None:
-        await guarded(stream, lambda batch: engine.fold(FINDINGS, batch))
+        await work(FINDINGS, stream)
 
     @app.on_partitions_assigned.connect
     async def assigned(_app: Any, assigned: Any, **_: Any) -> None:
         engine.assigned(assigned)
 
+    @app.on_partitions_revoked.connect
+    async def revoked(_app: Any, revoked: Any, **_: Any) -> None:
+        engine.revoked()
+
     @app.task
     async def background() -> None:
         await health.start()
-        await asyncio.gather(engine.keep_rewinding(), engine.keep_looking())
+        await asyncio.gather(engine.keep_beating(), engine.keep_rewinding(), engine.keep_looking())
 
     @app.on_before_shutdown.connect
     async def closing(_app: Any, **_: Any) -> None:
@@ -86,7 +93,7 @@ def build_dispatcher(settings: Settings, dispatch: Dispatch) -> App:
             for event in batch:
                 for record in event.value.records:
                     await dispatch.put(record.value or b"")
-                event.ack()
+                app.consumer.done(event.message)
 
     @app.on_partitions_assigned.connect
     async def assigned(_app: Any, assigned: Any, **_: Any) -> None:
@@ -147,7 +154,8 @@ def _credentials(settings: Settings) -> Any:
 
 def run(app: App) -> None:
     """Runs until SIGINT or SIGTERM."""
-    logging.getLogger("mode.timers").setLevel("ERROR")
+    for name, level in QUIET.items():
+        logging.getLogger(name).setLevel(level)
     worker = faust.Worker(app, quiet=True, loglevel="WARN", override_logging=False, redirect_stdouts=False)
     worker.spinner = None  # it writes cursor codes to stdout, a terminal's or not
     worker.execute_from_commandline()

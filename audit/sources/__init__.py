@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from audit.event import AuditEvent
-from audit.sources import cloudtrail, github, kubernetes, okta
+from audit.sources import cloudtrail, entra, gcp, github, google_workspace, kubernetes, linux, o365, okta
 from audit.sources.fields import Unreadable
 
-__all__ = ["SOURCES", "Normaliser", "Unreadable"]
+__all__ = ["LINES", "SOURCES", "Normaliser", "Opener", "Unreadable"]
 
 Normaliser = Callable[[Mapping[str, Any], bytes], list[AuditEvent]]
 """(record, its JSON bytes) -> events, usually one; raises Unreadable and nothing else.
@@ -22,4 +22,15 @@ SOURCES: dict[str, Normaliser] = {
     "okta": okta.normalise,
     "github": github.normalise,
     "kubernetes": kubernetes.normalise,
+    "entra": entra.normalise,
+    "o365": o365.normalise,
+    "google_workspace": google_workspace.normalise,
+    "gcp": gcp.normalise,
+    "linux": linux.normalise,
 }
+
+Opener = Callable[[str, int], dict[str, Any]]
+"""(line, arrival in microseconds) -> the record it becomes; raises Unreadable and nothing else."""
+
+LINES: dict[str, Opener] = {"linux": linux.opened}
+"""Sources of text: what a payload that is no JSON goes through before its normaliser."""

@@ -59,6 +59,15 @@ def address(value: object) -> str | None:
     return _address(value) if type(value) is str and len(value) <= LONGEST_ADDRESS else None
 
 
+def endpoint(value: object) -> str | None:
+    """The address of an endpoint as `address` gives it: 192.0.2.1:443, [2001:db8::1]:443, or without a port."""
+    if type(value) is not str or len(value) > LONGEST_ADDRESS + len("[]:65535"):
+        return None
+    if value.startswith("["):
+        return address(value[1:].partition("]")[0])
+    return address(value.partition(":")[0] if value.count(":") == 1 else value)
+
+
 @lru_cache(maxsize=16_384)
 def _address(value: str) -> str | None:
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ import orjson
 from audit.context import Context
 from audit.event import MICROSECONDS, AuditEvent
 from audit.identity import identify
-from audit.sources import SOURCES, Normaliser
+from audit.sources import LINES, SOURCES, Normaliser, Opener
 from audit.sources.fields import UNTIMED, Unreadable
 
 LARGEST_DOCUMENT = 64 * 2**20
@@ -45,19 +46,20 @@ def read(source: str, payload: bytes, arrival: int, context: Context) -> list[li
     Raises:
         KeyError: when there is no such source.
     """
-    normalise = SOURCES[source]
+    normalise, opened = SOURCES[source], LINES.get(source)
     try:
-        slices = split(payload)
+        slices = split(payload) if opened is None else _text(payload)
     except Unreadable as error:
         return [Reject(0, error.reason, payload)]
-    return [_read_record(normalise, index, raw, arrival, context) for index, raw in enumerate(slices)]
+    return [_read_record(normalise, opened, index, raw, arrival, context) for index, raw in enumerate(slices)]
 
 
 def split(payload: bytes) -> list[bytes]:
     """The records of a payload, as the vendor wrote them.
 
-    A payload is one object, a list, {"Records": []} (CloudTrail), {"items": []} (Kubernetes EventList),
-    an EventBridge envelope, or lines with an object each.
+    A payload is one object, a list, {"Records": []} (CloudTrail), {"items": []} (Kubernetes EventList, Google
+    Reports), {"records": []} (Azure Event Hubs), {"entries": []} (Google Cloud Logging), a page of the Microsoft
+    Graph API, an EventBridge envelope, or lines with an object each.
 
     Raises:
         Unreadable: when it is none of these, or unfolds to more than LARGEST_DOCUMENT.
@@ -79,9 +81,13 @@ def split(payload: bytes) -> list[bytes]:
 _ABSENT = msgspec.Raw(b"")
 
 
-class _Batch(msgspec.Struct, gc=False, rename={"detail_type": "detail-type"}):
+class _Batch(msgspec.Struct, gc=False, rename={"detail_type": "detail-type", "odata": "@odata.context"}):
     Records: msgspec.Raw = _ABSENT
     items: msgspec.Raw = _ABSENT
+    records: msgspec.Raw = _ABSENT
+    entries: msgspec.Raw = _ABSENT
+    value: msgspec.Raw = _ABSENT
+    odata: msgspec.Raw = _ABSENT
     detail: msgspec.Raw = _ABSENT
     detail_type: msgspec.Raw = _ABSENT
 
@@ -99,7 +105,8 @@ def _split(payload: bytes) -> list[bytes]:
     if b"\n" in payload and _is_lines(payload):
         return [line for line in payload.split(b"\n") if line.strip()]
     batch = _BATCH.decode(payload)
-    for many in (batch.Records, batch.items):
+    page = batch.value if batch.odata is not _ABSENT else _ABSENT
+    for many in (batch.Records, batch.items, batch.records, batch.entries, page):
         if many is not _ABSENT and bytes(many).startswith(b"["):
             return _slices(bytes(many))
     if batch.detail is not _ABSENT and batch.detail_type is not _ABSENT and bytes(batch.detail).startswith(b"{"):
@@ -178,15 +185,35 @@ def _unfold(payload: bytes) -> bytes:
     return b"".join(parts)
 
 
+def _text(payload: bytes) -> list[bytes]:
+    """The lines of a text payload; the records of a JSON one."""
+    if payload.startswith(_GZIP):
+        payload = _unfold(payload)
+    if payload[:64].lstrip()[:1] in (b"{", b"["):
+        with suppress(Unreadable):  # a line may begin with a bracket too: "[    0.000000] Linux version ..."
+            return split(payload)
+    return [line for line in payload.split(b"\n") if line.strip()] or [payload]
+
+
 def _read_record(
-    normalise: Normaliser, index: int, raw: bytes, arrival: int, context: Context
+    normalise: Normaliser, opened: Opener | None, index: int, raw: bytes, arrival: int, context: Context
 ) -> list[AuditEvent] | Reject:
     try:
-        record, line = _load(raw)
+        if opened is None or raw[:64].lstrip().startswith(b"{"):
+            record, line = _load(raw)
+        else:
+            record, line = _load_line(opened, raw, arrival)
         events = normalise(record, line)
     except Unreadable as error:
         return Reject(index, error.reason, raw)
     return [_finish(event, record, arrival, context) for event in events]
+
+
+def _load_line(opened: Opener, raw: bytes, arrival: int) -> tuple[dict[str, Any], bytes]:
+    if len(raw) > LARGEST_RECORD:
+        raise Unreadable(f"it is longer than {LARGEST_RECORD} bytes: {len(raw)}")
+    record = opened(raw.decode("utf-8", "replace").rstrip("\r\n"), arrival)
+    return record, orjson.dumps(record)
 
 
 def _load(raw: bytes) -> tuple[dict[str, Any], bytes]:

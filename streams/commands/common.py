@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError
 from alerting.store import StoreUnavailable
 from audit.context import ContextErrors
 from audit.redact import redact
+from audit.sources import SOURCES
 from detectors.registry import RegistryError
 from rules.document import RuleErrors
 from streams.embedded import EmbeddedError
@@ -41,6 +42,7 @@ PROBLEMS = (
 config_option = click.option(
     "--config", type=click.Path(dir_okay=False, path_type=Path), help="Settings file (default: ./auditwatch.toml)."
 )
+sources_line = f"Sources: {', '.join(SOURCES)}."
 log_level_option = click.option(
     "--log-level",
     default="INFO",

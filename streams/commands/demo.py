@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import IO
 
 import click
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from alerting.alert import Alert
 from alerting.plain import plain
 from streams.commands.common import Unusable, problems, settings_of
 from streams.demo import DemoError, House, first_day, house, told_to_stop, until
 from streams.demo_play import Feed, Watch
-from streams.kafka import client_options
+from streams.kafka import ALERTS, client_options
 from streams.settings import Settings
 from streams.simulate.company import SMALLEST
 from streams.simulate.model import SECOND
@@ -111,11 +111,16 @@ async def _perform(show: Show) -> None:
     """
     stop = told_to_stop(show.duration)
     _say(*_opening(show))
-    async with house(show.demo, show.slack) as place, AIOKafkaProducer(**client_options(place.settings)) as producer:
+    async with (
+        house(show.demo, show.slack) as place,
+        AIOKafkaConsumer(ALERTS, **client_options(place.settings), auto_offset_reset="earliest") as consumer,
+        AIOKafkaProducer(**client_options(place.settings)) as producer,
+    ):
         _say(f"Everything is started; logs of worker and dispatcher are in {place.home}", "")
         feed = Feed(producer, show.watch.sent)
         told = _announce if show.slack else _ignore
-        await until(stop, place.guard(), show.watch.follow(place.settings, told), _story(show, place, feed))
+        await until(stop, place.guard(), show.watch.follow(consumer, told), _story(show, place, feed))
+        await show.watch.catch_up(consumer)
         show.records, show.counts = feed.count, await place.counts()
 
 

@@ -122,8 +122,8 @@ def show_command(letter_id: str, config: Path | None, as_json: bool, raw: bool) 
 def replay_command(letter_ids: tuple[str, ...], everything: bool, config: Path | None) -> None:
     """Send the bytes of dead letters back to the topic they came from: after a source's reader was mended.
 
-    Only what normalise refused can be replayed. An event that was seen already counts once. A record that is refused
-    again becomes a new dead letter.
+    Only what normalise refused can be replayed, up to 4 MiB. An event that was seen already counts once. A record that
+    is refused again becomes a new dead letter.
 
     \b
     Examples:
@@ -135,7 +135,9 @@ def replay_command(letter_ids: tuple[str, ...], everything: bool, config: Path |
     with problems():
         settings = found(settings_of(config), "broker")
         sent, left = asyncio.run(_replay(settings, set(letter_ids)))
-    rest = f"; {left} come from inside the pipeline and cannot be replayed" if left else ""
+    rest = (
+        f"; {left} cannot be replayed: they come from inside the pipeline, or were cut for their length" if left else ""
+    )
     click.echo(f"{sent} records sent{rest}", err=True)
     if left and letter_ids:
         raise click.exceptions.Exit(1)
@@ -152,12 +154,17 @@ async def _replay(settings: Settings, ids: set[str]) -> tuple[int, int]:
             if letter.id in seen or (ids and letter.id not in ids):
                 continue
             seen.add(letter.id)  # a crash of the worker may have written it twice
-            if letter.stage == "normalise" and letter.topic.startswith(RAW):
+            if _can_be_replayed(letter):
                 await send(letter)
                 sent += 1
             else:
                 left += 1
     return sent, left
+
+
+def _can_be_replayed(letter: DeadLetter) -> bool:
+    """A raw record, and all of it: very long ones are cut."""
+    return letter.stage == "normalise" and letter.topic.startswith(RAW) and len(letter.payload()) >= letter.length
 
 
 @asynccontextmanager

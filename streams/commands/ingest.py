@@ -16,7 +16,7 @@ import orjson
 from aiokafka import AIOKafkaProducer
 
 from audit.sources import SOURCES
-from streams.commands.common import config_option, log_to_stderr, problems, settings_of, source_file
+from streams.commands.common import config_option, log_to_stderr, problems, settings_of, source_file, sources_line
 from streams.commands.out import counting
 from streams.files import FileError, records
 from streams.kafka import MAX_MESSAGE_BYTES, RAW, client_options, ensure_topics, partition_of
@@ -33,7 +33,7 @@ AHEAD = 1_000
 log = logging.getLogger(__name__)
 
 
-@click.command()
+@click.command(epilog=sources_line)
 @click.argument("source_and_file", metavar="SOURCE=FILE|-")
 @config_option
 @click.option("--follow", is_flag=True, help="Keep reading as the file grows or is rotated, until Ctrl-C.")

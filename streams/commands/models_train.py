@@ -12,7 +12,7 @@ from audit.event import AuditEvent
 from audit.sources import SOURCES
 from detectors.model import Model
 from detectors.registry import CARD, FOREST, write_model
-from streams.commands.common import Unusable, config_option, problems, settings_of, source_file
+from streams.commands.common import Unusable, config_option, problems, settings_of, source_file, sources_line
 from streams.commands.models import registry_of, registry_option
 from streams.commands.out import counting
 from streams.load import declared
@@ -26,7 +26,7 @@ except ModuleNotFoundError as absent:
     train = None  # type: ignore[assignment]
 
 
-@click.command("train")
+@click.command("train", epilog=sources_line)
 @click.argument("sources", metavar="SOURCE=FILE...", nargs=-1, required=True)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Write card.json and forest.bin here.")
 @registry_option
@@ -45,7 +45,7 @@ def command(
 ) -> None:
     """Train a model on logs and print its id; with --registry it is published there, not promoted.
 
-    SOURCE is cloudtrail, okta, github, kubernetes, or `events` for AuditEvent lines or the trail's Parquet. Some weeks
+    SOURCE names whose logs they are, or is `events` for AuditEvent lines or the trail's Parquet. Some weeks
     of everybody's ordinary work make a good model.
 
     \b

@@ -15,7 +15,7 @@ from audit.context import Context
 from audit.event import AuditEvent, to_line
 from audit.sources import SOURCES
 from audit.sources.reader import Reject, read
-from streams.commands.common import problems, source_file
+from streams.commands.common import problems, source_file, sources_line
 from streams.commands.out import counting, out_path, output
 from streams.files import records
 from streams.load import declared
@@ -29,15 +29,14 @@ class RejectLine(msgspec.Struct):
     raw: str
 
 
-@click.command()
+@click.command(epilog=sources_line)
 @click.argument("sources", metavar="SOURCE=FILE|-...", nargs=-1, required=True)
 @click.option("--context", type=click.Path(exists=True, path_type=Path), help="What the company declares.")
 @click.option("--rejects", type=out_path, help='Write bad records here, {"line", "error", "raw"} a line.')
 def command(sources: tuple[str, ...], context: Path | None, rejects: Path | None) -> None:
     """Print the records of files as AuditEvent JSON lines on standard output, in the files' order.
 
-    SOURCE is cloudtrail, okta, github or kubernetes; FILE may be JSON lines, .gz, a list, {"Records": []}, an
-    EventList, or - for standard input. How many records were refused is said at the end.
+    FILE may be JSON lines, .gz, a list, {"Records": []}, an EventList, or - for standard input. How many records were refused is said at the end.
 
     \b
     Examples:

@@ -17,7 +17,7 @@ from alerting.console import render
 from audit.event import AuditEvent
 from audit.event import to_line as event_line
 from audit.sources import SOURCES
-from streams.commands.common import config_option, problems, settings_of, source_file
+from streams.commands.common import config_option, problems, settings_of, source_file, sources_line
 from streams.commands.out import counting, out_path, output, write_lines
 from streams.load import load_detections
 from streams.replay import EVENTS, Replay, Source, replay
@@ -25,7 +25,7 @@ from streams.replay import EVENTS, Replay, Source, replay
 _folder = click.Path(exists=True, path_type=Path)
 
 
-@click.command()
+@click.command(epilog=sources_line)
 @click.argument("sources", metavar="SOURCE=FILE|-...", nargs=-1, required=True)
 @config_option
 @click.option("--context", type=_folder, help="What the company declares (default: AUDITWATCH_CONTEXT).")
@@ -50,8 +50,8 @@ def command(
 ) -> None:
     """Replay files as if they arrived now: the same findings and alerts as the worker, no broker, no Redis, no network.
 
-    SOURCE is cloudtrail, okta, github, kubernetes, or `events` for AuditEvent lines or the trail's Parquet (a file or
-    the folder). One file keeps its order; several are merged by time. Without --alerts the alerts are shown here.
+    SOURCE names whose logs they are, or is `events` for AuditEvent lines or the trail's Parquet (a file or the
+    folder). One file keeps its order; several are merged by time. Without --alerts the alerts are shown here.
 
     \b
     Examples:

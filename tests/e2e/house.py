@@ -93,7 +93,7 @@ class Program:
         lines = [line for line in self.get("/metrics")[1].splitlines() if line.startswith((f"{name}{{", f"{name} "))]
         return sum(float(line.rpartition(" ")[2]) for line in lines if all(each in line for each in wanted))
 
-    async def until(self, what: str, true: Callable[[], bool], within: float = PATIENCE) -> float:
+    async def until(self, what: str, true: Callable[[], object], within: float = PATIENCE) -> float:
         """Waits until something holds while this program runs; returns the seconds since the program's start."""
         await until(what, true, within, self)
         return time.monotonic() - self.started
@@ -103,7 +103,9 @@ class Program:
         return await self.until("ready", lambda: self.get("/readyz")[0] == 200, within)
 
 
-async def until(what: str, true: Callable[[], bool], within: float = PATIENCE, program: Program | None = None) -> None:
+async def until(
+    what: str, true: Callable[[], object], within: float = PATIENCE, program: Program | None = None
+) -> None:
     """Waits until something holds; fails with the program's log when it ends or time is up."""
     deadline = time.monotonic() + within
     while not await asyncio.to_thread(true):
@@ -157,7 +159,9 @@ class House:
         assert code == 0, program.said
 
     def _environment(self, listen: str) -> dict[str, str]:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("AUDITWATCH", "SLACK"))}
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("AUDITWATCH", "SLACK"))
+        }
         environment |= {
             "AUDITWATCH_BROKER": self.broker.url,
             "AUDITWATCH_REDIS": self.redis.url,

@@ -1,4 +1,4 @@
-"""What stands in the topics and in Redis, and what must stand there: the worker's own stages folded over the same log."""
+"""What stands in the topics and in Redis, and what must stand there: the stages folded over the same log."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ class Logbook:
 
     async def __aenter__(self) -> Logbook:
         self.incarnations = await incarnations(self._settings, TOPICS)
+        assert self.incarnations.keys() == set(TOPICS), "wait for the worker first: it creates the topics"
         await self._consumer.start()
         counts = {topic: int(each.rpartition("/")[2]) for topic, each in self.incarnations.items()}
         self._consumer.assign([TopicPartition(topic, n) for topic, count in counts.items() for n in range(count)])
@@ -170,9 +171,10 @@ def _place(key: str, stage: str) -> tuple[int, str]:
 def _difference(
     topic: str, marks: dict[int, bytes], values: dict[tuple[int, str], bytes], wanted: MemoryStateStore
 ) -> str:
+    behind = [number for number in marks.keys() | wanted.marks.keys() if marks.get(number) != wanted.marks.get(number)]
     wrong = [key for key in values.keys() & wanted.values.keys() if values[key] != wanted.values[key]]
     return (
-        f"{topic}: positions that differ: {[n for n in marks.keys() | wanted.marks.keys() if marks.get(n) != wanted.marks.get(n)]}; "
+        f"{topic}: positions that differ: {behind}; "
         f"states that differ: {len(wrong)} {wrong[:3]}, missing: {len(wanted.values.keys() - values.keys())}, "
         f"too many: {len(values.keys() - wanted.values.keys())}"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 from tests.e2e.conftest import Logs
@@ -9,6 +10,7 @@ from tests.e2e.flow import Flow
 from tests.e2e.house import House, Program, until
 from tests.e2e.logbook import Logbook
 
+log = logging.getLogger(__name__)
 PARTITIONS = 4 * 4 + 8 + 8
 
 
@@ -19,8 +21,8 @@ def owned(worker: Program) -> float:
 async def test_partitions_move_between_workers_and_nothing_else_does(empty_house: House, logs: Logs) -> None:
     empty_house.context = logs.context
     one, two = empty_house.worker(), empty_house.worker()
+    await until("both to share", lambda: 0 < owned(one) < PARTITIONS and owned(one) + owned(two) == PARTITIONS)
     async with Logbook(empty_house.settings) as book:
-        await until("both to share", lambda: 0 < owned(one) < PARTITIONS and owned(one) + owned(two) == PARTITIONS)
         flow = Flow(empty_house, logs.files)
         await flow.send(0.2, seconds=2)
         await until("both to fold", lambda: all(w.metric("auditwatch_folded_total") for w in (one, two)))
@@ -29,11 +31,11 @@ async def test_partitions_move_between_workers_and_nothing_else_does(empty_house
         killed = time.monotonic()
         await flow.send(0.4, seconds=4)
         await two.until("two to own all", lambda: owned(two) == PARTITIONS)
-        print(f"taken over {time.monotonic() - killed:.1f} s after a SIGKILL")
+        log.info("taken over %.1f s after a SIGKILL", time.monotonic() - killed)
 
         three = empty_house.worker()
         await flow.send(0.5, seconds=4)
-        await three.until("two and three to share", lambda: owned(three) > 0 and owned(two) + owned(three) == PARTITIONS)
+        await three.until("sharing", lambda: owned(three) > 0 and owned(two) + owned(three) == PARTITIONS)
         await flow.send(0.6, seconds=1)
         two.freeze()
         await flow.send(0.8, seconds=4)
@@ -42,9 +44,9 @@ async def test_partitions_move_between_workers_and_nothing_else_does(empty_house
         await flow.send(0.9, seconds=2)
         await until("two to come back", lambda: 0 < owned(two) < PARTITIONS)
 
-        print(f"two ended in {two.end():.1f} s")
+        log.info("two ended in %.1f s", two.end())
         ended = time.monotonic()
         await three.until("three to own all again", lambda: owned(three) == PARTITIONS)
-        print(f"taken over {time.monotonic() - ended:.1f} s after a SIGTERM")
+        log.info("taken over %.1f s after a SIGTERM", time.monotonic() - ended)
         await flow.close()
         await book.assert_exact(logs.detections, logs.ids)

@@ -19,6 +19,8 @@ from streams.store import MemoryStateStore, Write
 PARTITIONS = 2
 SCORE, CORRELATE = 0, 1
 
+Copy = tuple[dict[int, bytes], dict[tuple[int, str], bytes]]
+
 
 class Crash(Exception):
     """The process, the broker or the store went away."""
@@ -54,10 +56,10 @@ class FlakyStore(MemoryStateStore):
             raise Crash
         return answers
 
-    def copy(self) -> tuple[dict[int, bytes], dict[tuple[int, str], bytes]]:
+    def copy(self) -> Copy:
         return self.marks.copy(), self.values.copy()
 
-    def restore(self, copy: tuple[dict[int, bytes], dict[tuple[int, str], bytes]]) -> None:
+    def restore(self, copy: Copy) -> None:
         self.marks, self.values = copy[0].copy(), copy[1].copy()
 
 

@@ -62,7 +62,7 @@ def test_rules_come_in_the_order_given_and_once() -> None:
     either = rule(0, Or((equals("a", "x"), equals("b", "y"))))
     never = rule(1, equals("a", "z"))
     always = rule(2, Not(equals("a", "z")))
-    index = Index([either, never, always])
+    index = Index([either, never, always], compiled)
     assert index.match(view({"a": "X", "b": "Y"})) == [either, always]
     assert index.match(view({"a": "z"})) == [never]
     assert index.match(view({"a": ["x", "x", {"c": 1}]})) == [either, always]
@@ -71,7 +71,7 @@ def test_rules_come_in_the_order_given_and_once() -> None:
 @given(st.lists(NODES, max_size=5), st.fixed_dictionaries({}, optional={"f": TEXTS, "g": st.lists(TEXTS, max_size=2)}))
 def test_the_index_never_loses_a_match(nodes: list[Any], record: dict[str, Any]) -> None:
     rules = [rule(number, node) for number, node in enumerate(nodes)]
-    assert Index(rules).match(view(record)) == [one for one in rules if one.matches(view(record))]
+    assert Index(rules, compiled).match(view(record)) == [one for one in rules if one.matches(view(record))]
 
 
 @given(NODES, st.fixed_dictionaries({}, optional={"f": TEXTS, "g": TEXTS}))

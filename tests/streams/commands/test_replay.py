@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alerting.alert import from_line
+from audit.event import from_line as event_from_line
+from streams.packet import Packet, mark
+from streams.trail import Shelf
+from tests.streams.commands.conftest import Run, lines
+
+FINDING = {
+    "id", "time", "kind", "detection", "title", "severity", "risk", "principal", "entity", "event_ids", "reasons",
+    "attack", "version", "author",
+}  # fmt: skip
+ALERT = {
+    "id", "time", "severity", "risk", "principal", "entity", "title", "summary", "findings", "event_ids", "reasons",
+    "attack", "version", "key", "count", "revision", "status", "resolution",
+}  # fmt: skip
+OUTS = ("alerts", "findings", "scores", "events")
+
+
+@pytest.fixture
+def words(organisation: Path) -> list[str]:
+    names = ("okta", "cloudtrail", "github", "kubernetes")
+    return [
+        *(f"{name}={organisation / name}.jsonl.gz" for name in names),
+        "--context",
+        str(organisation / "context.yml"),
+    ]
+
+
+def replayed(run: Run, place: Path, *words: str) -> dict[str, list[dict[str, Any]]]:
+    """What `replay` writes into its four files."""
+    done = run("replay", *words, *(word for name in OUTS for word in (f"--{name}", f"{name}.jsonl")))
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout == ""
+    return {name: lines(place / f"{name}.jsonl") for name in OUTS}
+
+
+def test_the_lines_are_what_the_contract_says(run: Run, place: Path, words: list[str]) -> None:
+    out = replayed(run, place, *words)
+    assert out["alerts"]
+    assert out["findings"]
+    assert all(set(line) == ALERT for line in out["alerts"])
+    assert all(set(line) == FINDING for line in [*out["findings"], *out["alerts"][0]["findings"]])
+    assert all(set(line) == {"event_id", "score"} and line["score"] >= 0 for line in out["scores"])
+    assert {line["event_id"] for line in out["scores"]} == {line["id"] for line in out["events"]}
+    assert all(set(line["version"]) == {"rules", "models", "context"} for line in out["findings"])
+    times = [line["time"] for line in out["events"]]
+    assert times == sorted(times)
+
+
+def test_an_alert_rests_on_events_that_were_there(run: Run, place: Path, words: list[str]) -> None:
+    out = replayed(run, place, *words)
+    events = {line["id"] for line in out["events"]}
+    for line in out["alerts"]:
+        alert = from_line(json.dumps(line))
+        assert set(alert.event_ids) <= events
+        assert {event for finding in alert.findings for event in finding.event_ids} <= events
+
+
+def test_its_own_events_give_the_same_again(run: Run, place: Path, words: list[str]) -> None:
+    first = replayed(run, place, *words)
+    (place / "again.jsonl.gz").write_bytes(gzip.compress((place / "events.jsonl").read_bytes()))
+    second = replayed(run, place, "events=again.jsonl.gz", *words[-2:], "--batch", "7")
+    assert second == first
+
+
+def test_the_trails_parquet_gives_the_same_again(run: Run, place: Path, words: list[str]) -> None:
+    first = replayed(run, place, *words)
+    events = [event_from_line(line) for line in (place / "events.jsonl").read_bytes().splitlines()]
+    shelf = Shelf.take_over(place / "trail", "log", 0)
+    shelf.add(0, Packet("raw/0@x", [mark(0, number) for number in range(len(events))], events))
+    shelf.flush()
+    second = replayed(run, place, "events=trail", *words[-2:])
+    assert second["findings"] == first["findings"]
+    assert second["alerts"] == first["alerts"]
+
+
+def test_without_alerts_they_are_shown_here(run: Run, words: list[str]) -> None:
+    done = run("replay", *words)
+    assert done.exit_code == 0
+    assert "what to do" in done.stdout
+    assert "events," in done.stderr
+    assert "\x1b" not in done.stdout
+
+
+def test_alerts_can_go_down_a_pipe(run: Run, words: list[str], place: Path) -> None:
+    shown = lines(run("replay", *words, "--alerts", "-").stdout)
+    assert shown == replayed(run, place, *words)["alerts"]
+
+
+def test_rules_replace_the_library(run: Run, place: Path, words: list[str]) -> None:
+    (place / "rules").mkdir()
+    (place / "rules" / "a.yml").write_text(
+        "title: Any key\nid: 11111111-1111-4111-8111-111111111111\nlevel: low\n"
+        "logsource: {product: aws, service: cloudtrail}\n"
+        "detection: {selection: {eventName: CreateAccessKey}, condition: selection}\n"
+    )
+    out = replayed(run, place, *words, "--rules", "rules")
+    assert {line["detection"] for line in out["findings"] if line["kind"] == "rule"} == {
+        "11111111-1111-4111-8111-111111111111"
+    }
+
+
+def test_bad_records_are_told_and_cost_nothing(run: Run, place: Path) -> None:
+    (place / "log.jsonl").write_text('{"eventName": "CreateUser", "eventID": "1"}\nbroken\n')
+    done = run("replay", "cloudtrail=log.jsonl", "--scores", "scores.jsonl")
+    assert done.exit_code == 0
+    assert [line["event_id"] for line in lines(place / "scores.jsonl")] == ["1"]
+    assert "1 events, 0 findings, 0 alerts, 1 records refused (first: cloudtrail line 2:" in done.stderr
+
+
+def test_what_is_no_event_is_told(run: Run, place: Path) -> None:
+    (place / "events.jsonl").write_text('{"id": "1"}\n')
+    done = run("replay", "events=events.jsonl")
+    assert "not an AuditEvent" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["aws=x"], "SOURCE one of cloudtrail, "),
+        (["okta=missing"], "missing: No such file"),
+        (["okta=-", "--models", "."], "no model is promoted"),
+        (["okta=-", "--alerts", "no/alerts.jsonl"], "no/alerts.jsonl: cannot be written"),
+        (["okta=-", "--config", "missing.toml"], "missing.toml"),
+        ([], "Missing argument"),
+    ],
+)
+def test_unusable_input_writes_nothing(run: Run, place: Path, more: list[str], said: str) -> None:
+    done = run("replay", *more, "--events", "events.jsonl", input="")
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert list(place.iterdir()) == []
