@@ -25,7 +25,7 @@ from rules import sigma
 from rules.compile import RuleSet
 from streams.detections import Detections
 from streams.replay import Replay, Run
-from streams.simulate.model import DAY, Attack
+from streams.simulate.model import Attack
 from streams.simulate.organisation import Organisation, simulate
 
 BATCH = 1_000
@@ -140,7 +140,9 @@ def _causes(plays: Sequence[Played]) -> Iterable[str]:
 
 
 def _named(detections: Counter[str], plays: Sequence[Played]) -> str:
-    titles = {one.detection: one.title for each in plays for one in each.said.findings.values() if one.kind != "anomaly"}
+    titles = {
+        one.detection: one.title for each in plays for one in each.said.findings.values() if one.kind != "anomaly"
+    }
     return ", ".join(f"{titles.get(name, name)}" for name, _ in detections.most_common(6))
 
 

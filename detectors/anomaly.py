@@ -12,6 +12,8 @@ from detectors.features import observe
 from detectors.model import HIGH_ABOVE, Model
 
 DETECTION = "anomaly.forest"
+PER_DECADE = 15
+"""Risk that a strangeness of high severity gains each time it is ten times as rare."""
 
 
 def anomaly_finding(
@@ -38,6 +40,7 @@ def anomaly_finding(
 
 
 def risk(beyond: float) -> int:
-    """0 to 100 of strangeness beyond the threshold: that of medium at it, that of high where high begins, and on."""
-    step = (RISK["high"] - RISK["medium"]) / HIGH_ABOVE
-    return max(0, min(100, int(RISK["medium"] + step * beyond)))
+    """0 to 100 of strangeness beyond the threshold: from medium at it to high where high begins, then slowly on."""
+    if beyond < HIGH_ABOVE:
+        return max(0, int(RISK["medium"] + (RISK["high"] - RISK["medium"]) / HIGH_ABOVE * beyond))
+    return min(100, int(RISK["high"] + PER_DECADE * (beyond - HIGH_ABOVE)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -14,7 +15,10 @@ MISSING: Final = object()
 
 
 class View(msgspec.Struct, gc=False):
-    """An event as rules see it: normalised, and as the vendor sent it. `text` and `lower` cache its values for keywords."""
+    """An event as rules see it: normalised, and as the vendor sent it.
+
+    `text` and `lower` cache its values for keywords.
+    """
 
     event: AuditEvent
     record: Mapping[str, Any]
@@ -50,6 +54,12 @@ NORMALISED: dict[str, Callable[[AuditEvent], Any]] = {
 }
 
 
+EITHER = "|"
+"""Between the names of a field that is found under several: no Sigma field has it in its name."""
+
+_SELECTED = re.compile(r"(?P<list>[^\[\]|]+)\[(?P<key>[^\[\]=|]+)=(?P<value>[^\[\]|]+)\]\.(?P<rest>[^\[\]|]+)")
+
+
 def canonical(field: str, product: str) -> str:
     """The field's one name: with the prefix "auditwatch." where it is read from the normalised event.
 
@@ -68,18 +78,55 @@ def canonical(field: str, product: str) -> str:
     return field
 
 
+def is_path(field: str) -> bool:
+    """Whether a name can be read: parts between dots, and at most one list[key=value] on the way."""
+    return _SELECTED.fullmatch(field) is not None or not any(mark in field for mark in "[]|")
+
+
 def getter(field: str) -> Getter:
     """A function that reads a canonical field of a View.
 
     A path tries the literal dotted key first, then the parts; on its way through lists it goes into every
-    member and answers the list of what it found.
+    member and answers the list of what it found. `list[key=value].rest` goes into the members whose key has that
+    value. Of several names, EITHER between them, it answers what any of them has.
     """
+    if EITHER in field:
+        return _either([getter(name) for name in field.split(EITHER)])
     if field.startswith("auditwatch."):
         return _normalised(NORMALISED[field.removeprefix("auditwatch.")])
+    if selected := _SELECTED.fullmatch(field):
+        return _selected(getter(selected["list"]), selected["key"], selected["value"].lower(), selected["rest"])
     head, _, rest = field.partition(".")
     if not rest:
         return lambda view: view.record.get(field, MISSING)
     return _path(field, head, tuple(_steps(rest)))
+
+
+def _either(getters: list[Getter]) -> Getter:
+    """What any of them finds; null only where none finds more."""
+
+    def get(view: View) -> Any:
+        found = [value for read in getters if (value := read(view)) is not MISSING]
+        if len(found) < 2:
+            return found[0] if found else MISSING
+        return [value for value in found if value is not None] or None
+
+    return get
+
+
+def _selected(read: Getter, key: str, wanted: str, rest: str) -> Getter:
+    steps = tuple(_steps(rest))
+
+    def get(view: View) -> Any:
+        found = [
+            _descend(member, steps)
+            for member in members([read(view)])
+            if member.__class__ is dict and wanted in (text.lower() for text in texts(member.get(key)))
+        ]
+        found = [value for value in found if value is not MISSING]
+        return found or MISSING
+
+    return get
 
 
 def _normalised(read: Callable[[AuditEvent], Any]) -> Getter:

@@ -1,37 +1,33 @@
-"""Sigma's log sources and ours: which events a rule is asked about."""
+"""Sigma's log sources: what a rule says its events are."""
 
 from __future__ import annotations
 
-_SERVICES: dict[tuple[str, str], str] = {
-    ("aws", "cloudtrail"): "cloudtrail",
-    ("azure", "signinlogs"): "entra",
-    ("azure", "auditlogs"): "entra",
-    ("azure", "riskdetection"): "entra",
-    ("azure", "pim"): "entra",
-    ("azure", "activitylogs"): "azure",
-    ("gcp", "google_workspace.admin"): "google_workspace",
-    ("gcp", "google_workspace.login"): "google_workspace",
-    ("cisco", "duo"): "duo",
-}
-_PRODUCTS: dict[str, str] = {"aws": "cloudtrail", "m365": "o365"}
-_MANY_LOGS = frozenset({"aws", "azure"})
-"""Products whose services are separate logs: one without a line above is a source of its own ("aws.waf")."""
+from typing import NamedTuple
 
 
-def routed(product: str, service: str, source: str) -> bool:
-    """Whether a rule of this log source is asked about events of `source`.
+class LogSource(NamedTuple):
+    """A rule's log source; "" where it names none."""
 
-    Product auditwatch is asked about every source, or about the one its service names.
-    """
-    if product == "auditwatch":
-        return not service or service == source
-    return source_of(product, service) == source
+    product: str = ""
+    service: str = ""
+    category: str = ""
+
+    def covers(self, other: LogSource) -> bool:
+        """Whether what this one names is what the other names: aws covers aws/cloudtrail."""
+        return all(not mine or mine == theirs for mine, theirs in zip(self, other, strict=True))
+
+    @property
+    def named(self) -> int:
+        """How many of its parts it names: the more, the more specific."""
+        return sum(map(bool, self))
+
+    def __str__(self) -> str:
+        parts = zip(("product", "service", "category"), self, strict=True)
+        return ", ".join(f"{name}: {value}" for name, value in parts if value) or "no log source"
 
 
-def source_of(product: str, service: str) -> str:
-    """The source whose events a vendor's log source is: ("aws", "cloudtrail") is cloudtrail, others by product."""
-    if (product, service) in _SERVICES:
-        return _SERVICES[product, service]
-    if service and product in _MANY_LOGS:
-        return f"{product}.{service}"
-    return _PRODUCTS.get(product, product)
+def log_source_of(section: object) -> LogSource:
+    """The log source a `logsource:` section names, in lower case; nothing of what is no text."""
+    given = section if isinstance(section, dict) else {}
+    named = (given.get(part) for part in ("product", "service", "category"))
+    return LogSource(*(part.lower() if isinstance(part, str) else "" for part in named))

@@ -27,6 +27,10 @@ CACHED = 5_000
 """States one processor keeps in memory; the rest is read again from the store when needed."""
 
 
+MOST_FAILING = 100
+"""Items in a row that may fail and be put aside; after so many it is the program that is broken, and it stays there."""
+
+
 class Message(NamedTuple):
     """One Kafka message as the shell sees it."""
 
@@ -130,6 +134,7 @@ class Processor(Generic[Item, State]):
         self._partitions: dict[int, _Partition[State]] = {}
         self.folded = 0
         self.repeats = 0
+        self._failing = 0
 
     @property
     def owned(self) -> dict[int, Position]:
@@ -285,9 +290,13 @@ class Processor(Generic[Item, State]):
                 verdict = stage.fold([arrival], states, detections)
                 stage.pack(key, states[key])
             except Exception as error:
+                self._failing += 1
+                if self._failing > MOST_FAILING:
+                    raise
                 states[key] = stage.unpack(key, [before.get(part) for part in stage.parts(key)])
                 faults.append(_fault(arrival, error))
                 continue
+            self._failing = 0
             outputs += verdict.outputs
             faults += verdict.faults
             scores += verdict.scores

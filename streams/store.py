@@ -64,7 +64,7 @@ class StateStore(Protocol):
         """The position bytes of each partition, None where there are none yet."""
 
     async def load(self, wanted: Sequence[tuple[int, str]]) -> list[bytes | None]:
-        """The values of (partition, key) pairs in their order, None where there is none; each partition at one moment."""
+        """The values of (partition, key) pairs in order, None where there is none; each partition at one moment."""
 
     async def save(self, writes: Sequence[Write]) -> list[bool]:
         """Writes each partition atomically if its position is still the expected one; False where it was not."""

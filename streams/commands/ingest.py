@@ -15,7 +15,7 @@ import click
 import orjson
 from aiokafka import AIOKafkaProducer
 
-from audit.sources import SOURCES
+from audit.sources import LINES, SOURCES
 from streams.commands.common import config_option, log_to_stderr, problems, settings_of, source_file, sources_line
 from streams.commands.out import counting
 from streams.files import FileError, records
@@ -69,7 +69,7 @@ async def _ship(settings: Settings, topic: str, path: str, pack: int, tick: Call
     await shipment.start(counts[topic])
     try:
         if pack:
-            for count, payload in packed(shipment.fitting(records(path)), pack):
+            for count, payload in packed(shipment.fitting(records(path)), pack, topic.removeprefix(RAW) in LINES):
                 await shipment.send(count, payload)
         else:
             await _follow(shipment, path)
@@ -157,27 +157,31 @@ async def _written(path: str) -> AsyncIterator[list[tuple[int, bytes]]]:
         raise last
 
 
-def packed(payloads: Iterable[bytes], pack: int) -> Iterator[tuple[int, bytes]]:
-    """(records, payload) messages: up to `pack` JSON records in one list; anything that is no object travels alone."""
+def packed(payloads: Iterable[bytes], pack: int, texts: bool = False) -> Iterator[tuple[int, bytes]]:
+    """(records, payload) messages: up to `pack` JSON objects in one list; what is none travels alone.
+
+    With `texts` (a source of text lines) lines share a message as lines, too.
+    """
     chunk: list[bytes] = []
-    size = 0
+    size, form = 0, b""
     for payload in payloads:
-        alone = pack == 1 or not _is_object(payload)
-        if chunk and (alone or len(chunk) >= pack or size + len(payload) > PACKED_BYTES):
-            yield len(chunk), b"[" + b",".join(chunk) + b"]"
+        this = _separator(payload, texts) if pack > 1 else b""
+        if chunk and (not this or this != form or len(chunk) >= pack or size + len(payload) > PACKED_BYTES):
+            yield len(chunk), _joined(form, chunk)
             chunk, size = [], 0
-        if alone:
-            yield 1, payload
-        else:
-            chunk.append(payload)
-            size += len(payload)
+        chunk.append(payload)
+        size, form = size + len(payload), this
     if chunk:
-        yield len(chunk), b"[" + b",".join(chunk) + b"]"
+        yield len(chunk), _joined(form, chunk)
 
 
-def _is_object(payload: bytes) -> bool:
-    """Whether the payload may share a message: one unreadable record would cost its neighbours theirs."""
+def _joined(separator: bytes, chunk: list[bytes]) -> bytes:
+    return b"[" + b",".join(chunk) + b"]" if separator == b"," else separator.join(chunk)
+
+
+def _separator(payload: bytes, texts: bool) -> bytes:
+    """What stands between this and its like in a message; nothing where it would cost its neighbours theirs."""
     try:
-        return isinstance(orjson.loads(payload), dict)
+        return b"," if isinstance(orjson.loads(payload), dict) else b""
     except orjson.JSONDecodeError:
-        return False
+        return b"\n" if texts and not payload.lstrip().startswith((b"{", b"[", b"\x1f\x8b")) else b""

@@ -36,7 +36,8 @@ class RejectLine(msgspec.Struct):
 def command(sources: tuple[str, ...], context: Path | None, rejects: Path | None) -> None:
     """Print the records of files as AuditEvent JSON lines on standard output, in the files' order.
 
-    FILE may be JSON lines, .gz, a list, {"Records": []}, an EventList, or - for standard input. How many records were refused is said at the end.
+    FILE may be JSON lines, .gz, a list, {"Records": []}, an EventList, or - for standard input. How many records were
+    refused is said at the end.
 
     \b
     Examples:

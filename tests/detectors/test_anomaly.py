@@ -45,6 +45,9 @@ def test_a_young_baseline_accuses_nobody(model: Model) -> None:
     assert (finding.severity, finding.risk) == ("low", RISK["low"])
 
 
-@pytest.mark.parametrize(("beyond", "expected"), [(-99.0, 0), (0.0, 30), (1.0, 45), (1e9, 100)])
+@pytest.mark.parametrize(
+    ("beyond", "expected"),
+    [(-99.0, 0), (0.0, 30), (HIGH_ABOVE / 2, 45), (HIGH_ABOVE, 60), (HIGH_ABOVE + 1, 75), (1e9, 100)],
+)
 def test_risk_stays_within_bounds(beyond: float, expected: int) -> None:
     assert risk(beyond) == expected

@@ -3,15 +3,39 @@
 from __future__ import annotations
 
 import random
-from math import exp, isfinite, log1p, log2, sqrt
+from math import exp, isfinite, log, log1p, log2, sqrt
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.event import Resource
-from detectors.baseline import DENIALS, EVENTS, FOLDS, HALF_LIFE, NEWEST, RATE_MEAN, RATE_VAR, RECENT, Baseline
-from detectors.features import DOUBT, FEATURES, HOUR_DOUBT, features, hour_bin, learn, observe, short_counts
+from detectors.baseline import (
+    DENIALS,
+    EVENTS,
+    FOLDED_AT,
+    FOLDS,
+    HALF_LIFE,
+    NEWEST,
+    RATE_MEAN,
+    RATE_TOP,
+    RATE_VAR,
+    RECENT,
+    SPREAD,
+    Baseline,
+)
+from detectors.features import (
+    DOUBT,
+    FEATURES,
+    HOUR_DOUBT,
+    Observation,
+    features,
+    hour_bin,
+    learn,
+    notice,
+    observe,
+    short_counts,
+)
 from tests.detectors.company import AGENTS, MONDAY, event, usual
 from tests.detectors.test_baseline import observations
 
@@ -168,6 +192,35 @@ class TestPace:
         )
         assert baseline.scalars[RATE_MEAN] == pytest.approx(usual, rel=0.01)
 
+    def test_a_record_is_above_the_own_highest(self) -> None:
+        baseline = habitual()
+        start = MONDAY + 28 * 86_400 + 10 * 3600
+        highest = baseline.scalars[RATE_TOP]
+        for second in range(99):
+            learn(baseline, observe(event(start + second)))
+        shrunk = baseline.scalars[FOLDS] / (baseline.scalars[FOLDS] + 5)
+        recent = short_counts(baseline, observe(event(start + 99)))[0]
+        burst = row(baseline, time=start + 99)
+        assert burst["rate_record"] == pytest.approx(log((recent + 5) / (highest + 5)) * shrunk, rel=0.01)
+        assert burst["spread_record"] == 0.0
+
+    def test_what_was_done_before_is_no_record(self) -> None:
+        baseline = habitual()
+        for day in (28, 29):
+            start = MONDAY + day * 86_400 + 10 * 3600
+            for second in range(100):
+                learn(baseline, observe(event(start + second)))
+        again = row(baseline, time=start + 100)
+        assert again["rate_record"] < 0.1
+        assert again["rate_z"] > 3
+
+    def test_a_record_is_forgotten_with_the_half_life(self) -> None:
+        baseline = habitual()
+        top = baseline.scalars[RATE_TOP]
+        learn(baseline, observe(event(int(baseline.scalars[FOLDED_AT]) + HALF_LIFE)))
+        assert baseline.scalars[RATE_TOP] == pytest.approx(max(top / 2, baseline.scalars[RATE_TOP]))
+        assert baseline.scalars[RATE_TOP] < top
+
     def test_less_than_usual_is_not_strange(self) -> None:
         assert row(habitual(), time=MONDAY + 28 * 86_400 + TEN % 86_400)["rate_z"] == 0.0
 
@@ -180,13 +233,104 @@ class TestFailures:
     def test_counts_and_excess(self) -> None:
         baseline = taught(*[TEN] * 4, outcome="failure")
         denied = row(baseline, time=TEN, outcome="denied")
-        assert denied["failures"] == pytest.approx(log1p(4))
-        assert denied["denials"] == pytest.approx(log1p(1))
+        expected = 4 / 7 * 5
+        assert denied["failures"] == pytest.approx(log1p((4 - expected) / sqrt(1 + expected)))
+        assert denied["denials"] == 0.0
         assert denied["failure_excess"] == pytest.approx(5 / 8 - 4 / 7)
+
+    def test_ten_denials_are_many_for_one_who_is_never_denied(self) -> None:
+        calm, busy = habitual(), taught(*[TEN + day * 86_400 for day in range(28)], outcome="denied")
+        noon = MONDAY + 28 * 86_400 + 12 * 3600
+        for baseline in (calm, busy):
+            for _ in range(9):
+                learn(baseline, observe(event(noon, outcome="denied")))
+        denials = [row(baseline, time=noon, outcome="denied")["denials"] for baseline in (calm, busy)]
+        assert denials[0] > 2.0 > 1.0 > denials[1]
 
     def test_fewer_failures_than_usual_are_no_excess(self) -> None:
         baseline = taught(*[TEN] * 40, outcome="failure")
         assert row(baseline, time=TEN + 86_400)["failure_excess"] == 0.0
+
+
+class TestNotice:
+    """Events under suspicion count among what happens now and leave the usual as it was."""
+
+    START = MONDAY + 28 * 86_400 + 10 * 3600
+
+    def burst(self, baseline: Baseline, size: int, **changed: object) -> list[Observation]:
+        held: list[Observation] = []
+        for second in range(size):
+            resource = changed.get("resource", Resource("object", str(second)))
+            obs = observe(event(self.START + second, **(changed | {"resource": resource})))
+            notice(baseline, obs, held)
+            held.append(obs)
+        return held
+
+    def test_a_burst_goes_on_while_it_is_held(self) -> None:
+        learnt, held = habitual(), habitual()
+        for second in range(60):
+            obs = observe(event(self.START + second, resource=Resource("object", str(second)), outcome="denied"))
+            learn(learnt, obs)
+        self.burst(held, 60, outcome="denied")
+        last = {"time": self.START + 60, "resource": Resource("object", "last"), "outcome": "denied"}
+        one, other = row(learnt, **last), row(held, **last)
+        for name in ("rate_z", "spread_z", "rate_record", "spread_record"):
+            assert other[name] == pytest.approx(one[name], rel=1e-9)
+        assert other["denials"] >= one["denials"] > 3
+        assert other["novelty_1h"] >= one["novelty_1h"] > 3
+
+    def test_the_usual_stays_as_it_was(self) -> None:
+        baseline, before = habitual(), habitual()
+        self.burst(baseline, 60, action="Strange", country="NL")
+        assert (baseline.keys, baseline.counts, baseline.hours) == (before.keys, before.counts, before.hours)
+        assert baseline.events == before.events
+        later = {"time": self.START + 86_400, "action": "Strange", "country": "NL"}
+        unusual, still = row(before, **later), row(baseline, **later)
+        assert still["action_surprise"] == unusual["action_surprise"] > 5
+
+    def test_a_usual_event_amid_the_burst_does_not_make_it_the_usual_peak(self) -> None:
+        baseline, calm = habitual(), habitual()
+        self.burst(baseline, 200)
+        for each in (baseline, calm):
+            learn(each, observe(event(self.START + 200)))
+            learn(each, observe(event(self.START + 4000)))
+        for scalar in (RATE_MEAN, RATE_VAR, RATE_TOP):
+            assert baseline.scalars[scalar] == pytest.approx(calm.scalars[scalar], rel=1e-6)
+
+    def test_only_suspicion_is_no_look_at_a_peak_of_nothing(self) -> None:
+        baseline = habitual()
+        learn(baseline, observe(event(self.START - 3600)))
+        learn(baseline, observe(event(self.START - 1800)))
+        notice(baseline, observe(event(self.START)), [])
+        mean = baseline.scalars[RATE_MEAN]
+        notice(baseline, observe(event(self.START + 3600)), [])
+        assert baseline.scalars[RATE_MEAN] == mean
+
+    def test_the_same_again_is_not_new_again(self) -> None:
+        once, often = habitual(), habitual()
+        for baseline, size in ((once, 1), (often, 50)):
+            self.burst(baseline, size, country="NL", resource=Resource("bucket", "theirs"))
+        at = self.START + 50
+        assert often.scalars[SPREAD] == pytest.approx(once.scalars[SPREAD], rel=0.1)
+        assert row(often, time=at)["novelty_24h"] == pytest.approx(row(once, time=at)["novelty_24h"], rel=0.01)
+
+    def test_who_never_taught_anything_has_no_baseline_yet(self) -> None:
+        baseline = Baseline()
+        notice(baseline, observe(event()), [])
+        assert baseline == Baseline()
+
+    @settings(max_examples=100, deadline=None)
+    @given(st.lists(st.tuples(observations, st.booleans()), max_size=80))
+    def test_learnt_and_held_in_any_order_stay_finite(self, stream: list[tuple[Observation, bool]]) -> None:
+        baseline, held = Baseline(), []
+        for obs, suspected in stream:
+            assert all(map(isfinite, features(baseline, obs)))
+            if suspected:
+                notice(baseline, obs, held)
+                held.append(obs)
+            else:
+                learn(baseline, obs)
+        assert Baseline.unpack(baseline.pack()) == baseline
 
 
 class TestNovelty:

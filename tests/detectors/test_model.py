@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from audit.event import AuditEvent
 from detectors.baseline import Baseline
 from detectors.features import FEATURES, features, learn, observe
-from detectors.model import HIGH_ABOVE, Model
+from detectors.model import HIGH_ABOVE, YOUNG_ABOVE, Model
 from detectors.train import matrix
 from tests.detectors.company import AGENTS, MONDAY, event, usual
 
@@ -63,11 +63,11 @@ class TestScore:
         strange, plain = model.score([features(baseline, observe(one)) for one in (stolen, usual_event)])
         assert strange > model.threshold > plain + 1
 
-    def test_day_one_raises_nothing_grave(self, model: Model) -> None:
+    def test_day_one_says_nothing(self, model: Model) -> None:
         baseline = Baseline()
         for made in usual(2):
             (strange,) = model.score([features(baseline, observe(made))])
-            assert strange < model.threshold or model.severity(strange, baseline) == "low"
+            assert strange < model.bar(baseline)
             learn(baseline, observe(made))
 
 
@@ -76,6 +76,10 @@ class TestSeverity:
         baseline, limit = old(), model.threshold
         said = [model.severity(limit + beyond, baseline) for beyond in (-0.01, 0.0, HIGH_ABOVE - 0.01, HIGH_ABOVE)]
         assert said == ["low", "medium", "medium", "high"]
+
+    def test_a_young_baseline_has_to_be_surprised_more(self, model: Model) -> None:
+        assert model.bar(old()) == model.threshold
+        assert model.bar(Baseline()) == model.threshold + YOUNG_ABOVE
 
     def test_it_is_low_while_the_baseline_is_young(self, model: Model) -> None:
         assert model.severity(99.0, Baseline()) == "low"

@@ -9,9 +9,9 @@ from sklearn.ensemble import IsolationForest
 from audit.event import MICROSECONDS, AuditEvent, Principal
 from detectors.baseline import Baseline
 from detectors.features import FEATURES, features, learn, observe
-from detectors.model import Model
-from detectors.train import GOLDEN, LEAST_THRESHOLD, TAILS, matrix, train
-from tests.detectors.company import company, event, usual
+from detectors.model import HIGH_ABOVE, Model
+from detectors.train import GOLDEN, LEAST_HIGH, PER_HOUR, TAILS, fit, matrix, stack, thin, train
+from tests.detectors.company import MONDAY, company, event, usual
 
 
 class TestMatrix:
@@ -44,6 +44,38 @@ class TestMatrix:
         assert matrix(made, young=True).rows.shape == (0, len(FEATURES))
 
 
+class TestStack:
+    def test_namesakes_of_two_companies_stay_apart(self, events: list[AuditEvent]) -> None:
+        one, other = matrix(events), matrix(company(users=25, days=10, seed=4))
+        both = stack([one, other])
+        assert np.array_equal(both.rows, np.concatenate([one.rows, other.rows]))
+        assert both.days == one.days + other.days
+        assert both.names == one.names + other.names
+        assert both.principals[: len(one.rows)].tolist() == one.principals.tolist()
+        assert both.principals[len(one.rows) :].min() == len(one.names)
+
+    def test_two_halves_are_watched_for_as_long_as_the_whole(self, events: list[AuditEvent]) -> None:
+        table = matrix(events)
+        assert stack([table]).days == table.days == pytest.approx(np.ptp(table.times) / (86_400 * MICROSECONDS))
+
+
+class TestThin:
+    def test_a_burst_counts_as_a_few_spread_evenly(self) -> None:
+        burst = [event(MONDAY + 86_400 * 30 + second) for second in range(1000)]
+        table = matrix([*usual(28), *burst])
+        kept = thin(table, per_hour=8)
+        late = kept.times // MICROSECONDS - (MONDAY + 86_400 * 30)
+        assert late[late >= 0].tolist() == list(range(0, 1000, 125))
+        assert (late < 0).sum() == (table.times // MICROSECONDS < MONDAY + 86_400 * 30).sum()
+
+    def test_what_is_no_burst_stays(self, events: list[AuditEvent]) -> None:
+        table = matrix(events)
+        kept = thin(table)
+        rows = list(zip(kept.principals.tolist(), (kept.times // (3600 * MICROSECONDS)).tolist(), strict=True))
+        assert max(map(rows.count, set(rows))) == PER_HOUR
+        assert np.array_equal(thin(table, per_hour=10_000).rows, table.rows)
+
+
 class TestTrain:
     def test_the_same_events_and_seed_give_the_same_model(self, events: list[AuditEvent], model: Model) -> None:
         again, card = train(iter(events), seed=3)
@@ -55,20 +87,20 @@ class TestTrain:
         assert train(events, seed=4)[0].hash != model.hash
 
     def test_it_is_scikit_learns_forest(self, events: list[AuditEvent], model: Model) -> None:
-        rows = matrix(events).rows.astype(np.float32)
+        rows = thin(matrix(events)).rows.astype(np.float32)
         est = IsolationForest(n_estimators=100, max_samples=256, random_state=3).fit(rows)
         assert np.array_equal(model.forest.score_samples(rows), est.score_samples(rows))
 
     def test_strangeness_is_a_tail_probability_of_the_training_events(
         self, events: list[AuditEvent], model: Model
     ) -> None:
-        said = model.score(matrix(events).rows)
+        said = model.score(thin(matrix(events)).rows)
         for level in (0.5, 1.0, 2.0):
             assert (said >= level).mean() == pytest.approx(10**-level, rel=0.25)
 
     def test_the_card_describes_it(self, events: list[AuditEvent], model: Model) -> None:
-        card, table = model.card, matrix(events)
-        assert (card.events, card.principals) == (len(table.rows), len(table.names))
+        card, table = model.card, thin(matrix(events))
+        assert (card.events, card.principals) == (len(matrix(events).rows), len(table.names))
         assert card.first < card.last
         assert card.libraries.keys() == {"python", "numpy", "scikit-learn"}
         assert len(card.golden_rows) == len(card.golden_strangeness) == GOLDEN
@@ -85,12 +117,17 @@ class TestThreshold:
     def test_the_budget_is_kept_in_hours_of_principals(self) -> None:
         made = company(users=40, days=14, seed=9)
         model, card = train(made, seed=1, alerts_per_day=0.5)
-        table = matrix(made)
-        strange = model.score(table.rows) >= card.threshold
+        table = thin(matrix(made))
+        strange = model.score(table.rows) >= card.threshold + HIGH_ABOVE
         alerts = set(zip(table.principals[strange], table.times[strange] // (3600 * MICROSECONDS), strict=True))
         days = (table.times.max() - table.times.min()) / (86_400 * MICROSECONDS)
-        assert card.threshold > LEAST_THRESHOLD
+        assert card.threshold > LEAST_HIGH - HIGH_ABOVE
         assert len(alerts) == pytest.approx(days / 2, abs=1)
 
     def test_a_quiet_company_is_not_asked_to_fill_its_budget(self, events: list[AuditEvent]) -> None:
-        assert train(events, seed=1, alerts_per_day=10_000)[1].threshold == LEAST_THRESHOLD
+        assert train(events, seed=1, alerts_per_day=10_000)[1].threshold == LEAST_HIGH - HIGH_ABOVE
+
+    def test_a_budget_for_two_companies_is_twice_as_large(self) -> None:
+        table = matrix(company(users=40, days=14, seed=9))
+        alone, twice = fit(table, seed=1, alerts_per_day=0.5)[1], fit(stack([table] * 2), seed=1, alerts_per_day=0.5)[1]
+        assert twice.threshold == pytest.approx(alone.threshold, abs=0.3)

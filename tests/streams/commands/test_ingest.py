@@ -87,6 +87,13 @@ def test_the_largest_that_fits_is_sent(run: Run, own_broker: Settings) -> None:
     assert shipped(own_broker, 1) == [large]
 
 
+def test_text_lines_share_a_message_too(run: Run, own_broker: Settings) -> None:
+    texts = [b"Mar  2 09:14:07 web sshd[%d]: Accepted publickey for alice" % number for number in range(3)]
+    run("ingest", "linux=-", input=b"\n".join([*texts, b"[ 0.0] a kernel", *texts[:2], RECORDS[0]]))
+    payloads = [payload for _, payload in received(own_broker, RAW + "linux", 4)]
+    assert payloads == [b"\n".join(texts), b"[ 0.0] a kernel", b"\n".join(texts[:2]), b"[" + RECORDS[0] + b"]"]
+
+
 class TestFollow:
     @pytest.fixture
     def following(self, own_broker: Settings, place: Path) -> Iterator[subprocess.Popen[str]]:
@@ -153,12 +160,11 @@ objects = st.dictionaries(st.text(max_size=3), st.booleans(), max_size=3).map(or
 others = st.sampled_from([b"x", b"[1,2]", b"3", b'"text"', b"\xff", b'{"a":'])
 
 
-@given(st.lists(objects | others, max_size=30), st.integers(1, 7))
-def test_packing_keeps_every_record_in_order(records: list[bytes], pack: int) -> None:
-    messages = list(packed(records, pack))
+@given(st.lists(objects | others, max_size=30), st.integers(1, 7), st.booleans())
+def test_packing_keeps_every_record_in_order(records: list[bytes], pack: int, texts: bool) -> None:
     unpacked = []
-    for count, payload in messages:
-        inside = split(payload) if count > 1 or payload[:2] == b"[{" else [payload]
+    for count, payload in packed(records, pack, texts):
+        inside = split(payload) if payload.startswith(b"[{") else payload.split(b"\n") if count > 1 else [payload]
         assert len(inside) == count <= pack
         unpacked += inside
     assert unpacked == records
