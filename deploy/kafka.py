@@ -141,6 +141,7 @@ class KafkaServer:
             "broker.session.timeout.ms": 4000,  # after a kill the next start waits until the dead one has expired
             "broker.heartbeat.interval.ms": 1000,
             "group.initial.rebalance.delay.ms": 0,
+            "group.min.session.timeout.ms": 1000,
             "group.coordinator.rebalance.protocols": "classic,consumer",
             "log.cleaner.dedupe.buffer.size": 4 * 1024 * 1024,
         } | (self._sasl(port, controller) if self.users else {})

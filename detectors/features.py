@@ -7,7 +7,7 @@ serves everybody, and shrinks to zero while there is little history. Seconds of 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import exp, log, log1p, log2, sqrt
+from math import exp, log1p, log2, sqrt
 
 import msgspec
 
@@ -59,8 +59,8 @@ USUAL_DOUBT, USUAL_VAR = 5.0, 0.5
 """Pseudo-looks, and the variance of log counts they assume, in the z-scores of rate and spread."""
 SLOWEST = 1 / 64
 """Smallest step with which a new look moves the usual rate and spread."""
-RECORD_DOUBT = 5.0
-"""Events, or resources, added to both sides of a record: from 1 to 4 is no feat."""
+RECORD_DOUBT, RECORD_MARGIN = 5.0, 1.1
+"""Events, or resources, added to a record: from 1 to 4 is no feat; and what decay takes off a record in two days."""
 
 _USUAL = ((RATE_PEAK, RATE_MEAN, RATE_VAR, RATE_TOP), (SPREAD_PEAK, SPREAD_MEAN, SPREAD_VAR, SPREAD_TOP))
 
@@ -85,8 +85,12 @@ FEATURES: tuple[Feature, ...] = (
     Feature("hour_surprise", "hour", "bits: activity of a flat week over own in this hour and half its neighbours"),
     Feature("rate_z", "pace", "log1p(events in 15 min), standard deviations above the own usual peak"),
     Feature("spread_z", "pace", "log1p(distinct resources in 15 min), standard deviations above the own usual peak"),
-    Feature("rate_record", "record", "log((events in 15 min + r) / (own highest + r)), r = RECORD_DOUBT; 0 below it"),
-    Feature("spread_record", "record", "log((distinct resources in 15 min + r) / (own highest + r)); 0 below it"),
+    Feature(
+        "rate_record", "record", "log1p((events in 15 min - t) / (t + r)), t = own highest with a margin; 0 below it"
+    ),
+    Feature(
+        "spread_record", "record", "log1p((distinct resources in 15 min - t) / (t + r)), r = RECORD_DOUBT; 0 below it"
+    ),
     Feature("failures", "failures", "log1p(failed events in 15 min beyond the expected, over sqrt(1 + expected))"),
     Feature("denials", "failures", "log1p(denied events in 15 min beyond the expected, over sqrt(1 + expected))"),
     Feature("failure_excess", "failures", "share of both in 15 min beyond the own long-run share"),
@@ -259,9 +263,10 @@ def _deviation(height: float, mean: float, var: float, looks: float) -> float:
 
 def _record(height: float, top: float, looks: float) -> float:
     """How far above the own highest so far, as a logarithm, shrunk while there were few looks."""
-    if height <= top:
+    known = top * RECORD_MARGIN + 0.5
+    if height <= known:
         return 0.0
-    return log((height + RECORD_DOUBT) / (top + RECORD_DOUBT)) * looks / (looks + USUAL_DOUBT)
+    return log1p((height - known) / (known + RECORD_DOUBT)) * looks / (looks + USUAL_DOUBT)
 
 
 def _beyond(failed: float, expected: float) -> float:

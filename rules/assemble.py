@@ -7,14 +7,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from audit.finding import RISK, Severity, stable_id
-from rules.compile import RuleSet, compiled, evidence
-from rules.condition import Node
+from audit.finding import RISK, Severity
+from rules.closure import compiled, evidence
+from rules.compile import RuleSet
 from rules.correlation import Correlation
 from rules.correlation_rule import ParsedCorrelation, generates, made, tie
 from rules.document import Document, RuleError
+from rules.exceptions import Excused, excuses
 from rules.extension import Extension, read_extension
-from rules.logsource import source_of
+from rules.filters import filtered
+from rules.parsed import ParsedExcuse, ParsedFilter, ParsedRule, identity, seen
 from rules.rule import Rule
 
 COMMON_KEYS = frozenset(
@@ -49,51 +51,55 @@ _TECHNIQUE = re.compile(r"attack\.(t\d{4}(?:\.\d{3})?)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class ParsedRule:
-    """A document that is a rule, with its condition as our tree."""
+class Parsed:
+    """Everything parsing has found. `documents` are all that were read: their content makes the hash."""
 
-    document: Document
-    product: str
-    service: str
-    condition: Node
+    rules: Sequence[ParsedRule]
+    filters: Sequence[ParsedFilter]
+    excuses: Sequence[ParsedExcuse]
+    correlations: Sequence[ParsedCorrelation]
+    documents: Sequence[Document]
 
 
-def assemble(
-    rules: Sequence[ParsedRule], correlations: Sequence[ParsedCorrelation], errors: list[RuleError]
-) -> RuleSet:
-    """The rule set of parsed documents; what is wrong with them is added to `errors`."""
-    documents = [rule.document for rule in rules] + [one.document for one in correlations]
-    errors += _used_twice(documents)
-    by_name = _by_name(rules)
-    tied = [tie(parsed, by_name, errors) for parsed in correlations]
+def assemble(parsed: Parsed, errors: list[RuleError]) -> RuleSet:
+    """The rule set of what was parsed; what is wrong with it is added to `errors`."""
+    errors += _used_twice([*(rule.document for rule in parsed.rules), *(one.document for one in parsed.correlations)])
+    by_name = {name: rule.id for rule in parsed.rules for name in rule.names}
+    tied = [tie(one, by_name, errors) for one in parsed.correlations]
     counted = {
         rule_id
-        for parsed, rule_ids in zip(correlations, tied, strict=True)
-        if not generates(parsed)
+        for one, rule_ids in zip(parsed.correlations, tied, strict=True)
+        if not generates(one)
         for rule_id in rule_ids
     }
-    compiled_rules = [_rule(parsed, counted, errors) for parsed in rules]
-    products = {_identity(parsed.document): parsed.product for parsed in rules}
-    folded = [
-        _correlation(parsed, rule_ids, products, errors) for parsed, rule_ids in zip(correlations, tied, strict=True)
+    rules = [_rule(one, counted, errors) for one in filtered(parsed.rules, parsed.filters, errors)]
+    products = {one.id: one.logsource.product for one in parsed.rules}
+    correlations = [
+        _correlation(one, rule_ids, products, errors) for one, rule_ids in zip(parsed.correlations, tied, strict=True)
     ]
     return RuleSet(
-        [rule for rule in compiled_rules if rule is not None],
-        [correlation for correlation in folded if correlation is not None],
-        [document.data for document in documents],
+        [rule for rule in rules if rule is not None],
+        [correlation for correlation in correlations if correlation is not None],
+        [document.data for document in parsed.documents],
+        excuses(parsed.excuses, _excusable(parsed, tied), errors),
     )
 
 
-def _identity(document: Document) -> str:
-    """The rule's id; one without (check asks for it) gets one from its title."""
-    return str(document.data.get("id") or stable_id("rule", document.data.get("title", "")))
+def _excusable(parsed: Parsed, tied: Sequence[tuple[str, ...]]) -> dict[str, Excused]:
+    """Rules and correlations by name and by id; the fields of a correlation are those of the first rule it counts."""
+    known: dict[str, Excused] = {name: (rule.id, rule.lens) for rule in parsed.rules for name in rule.names}
+    for one, rule_ids in zip(parsed.correlations, tied, strict=True):
+        if rule_ids and rule_ids[0] in known:
+            excused = (identity(one.document), known[rule_ids[0]][1])
+            known |= dict.fromkeys(filter(None, (str(one.document.data.get("name") or ""), excused[0])), excused)
+    return known
 
 
 def _used_twice(documents: Iterable[Document]) -> list[RuleError]:
     first: dict[str, Document] = {}
     errors: list[RuleError] = []
     for document in documents:
-        earlier = first.setdefault(_identity(document), document)
+        earlier = first.setdefault(identity(document), document)
         if earlier is not document:
             where = f"{earlier.path}:{earlier.place(['id'])[0]}"
             errors.append(
@@ -102,32 +108,26 @@ def _used_twice(documents: Iterable[Document]) -> list[RuleError]:
     return errors
 
 
-def _by_name(rules: Iterable[ParsedRule]) -> dict[str, str]:
-    names: dict[str, str] = {}
-    for parsed in rules:
-        identity = _identity(parsed.document)
-        names[identity] = identity
-        if name := parsed.document.data.get("name"):
-            names[str(name)] = identity
-    return names
-
-
 def _rule(parsed: ParsedRule, counted: set[str], errors: list[RuleError]) -> Rule | None:
-    document = parsed.document
-    source = parsed.service if parsed.product == "auditwatch" else source_of(parsed.product, parsed.service)
-    extension, wrong = read_extension(document, source)
+    document, lens = parsed.document, parsed.lens
+    extension, wrong = read_extension(document, lens.sources[0] if lens.sources else "")
     errors += wrong
+    condition = seen(lens, parsed.condition, document, ["detection"], errors)
+    if condition is None:
+        return None
     try:
-        matches, speaks = compiled(parsed.condition), evidence(parsed.condition)
+        matches, speaks = compiled(condition), evidence(condition)
     except ValueError as error:
         errors.append(document.error(str(error), "", ["detection"]))
         return None
     return Rule(
         **_common(document, extension),
-        product=parsed.product,
-        service=parsed.service,
-        silent=_identity(document) in counted,
-        condition=parsed.condition,
+        product=parsed.logsource.product,
+        service=parsed.logsource.service,
+        sources=lens.sources,
+        stage=extension.stage,
+        silent=parsed.id in counted,
+        condition=condition,
         matches=matches,
         evidence=speaks,
     )
@@ -137,7 +137,7 @@ def _common(document: Document, extension: Extension) -> dict[str, Any]:
     data = document.data
     severity = _LEVELS[str(data.get("level") or "medium").lower()]
     return {
-        "id": _identity(document),
+        "id": identity(document),
         "name": str(data.get("name") or ""),
         "title": data["title"],
         "severity": severity,

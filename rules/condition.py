@@ -79,16 +79,21 @@ _VERBS: dict[str, str] = {
 
 def words(leaf: Leaf) -> str:
     """The test in plain words. Only the rule's own text appears, never the record's: it may hold a secret."""
-    field = "the event" if leaf.field is None else leaf.field.removeprefix("auditwatch.")
+    field = "the event" if leaf.field is None else called(leaf.field)
     if leaf.op == "exists":
         return f"{field} is {'present' if leaf.value else 'absent'}"
     if leaf.op == "null":
         return f"{field} is empty"
     if leaf.op == "fieldref":
-        return f"{field} {_VERBS[leaf.detail]} the value of {str(leaf.value).removeprefix('auditwatch.')}"
+        return f"{field} {_VERBS[leaf.detail]} the value of {called(str(leaf.value))}"
     if leaf.op == "part":
         return f"the {leaf.detail} of {field} is {leaf.value}"
     return f"{field} {_VERBS[leaf.op]} {_shown(leaf)}"
+
+
+def called(field: str) -> str:
+    """A canonical field as its rule calls it."""
+    return field.partition("|")[0].removeprefix("auditwatch.")
 
 
 def _shown(leaf: Leaf) -> str:

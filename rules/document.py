@@ -53,6 +53,16 @@ class Document:
         """An error at the key or item `at`, or at the nearest part above it that exists."""
         return RuleError(self.path, *self.place(at), message, hint)
 
+    def at(self, place: Sequence[Key]) -> Any:
+        """The content at a place; None where there is none."""
+        data: Any = self.data
+        for key in place:
+            try:
+                data = data[key]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return data
+
     def place(self, at: Sequence[Key]) -> Place:
         """Line and column, from 1, of the key or item at a path."""
         node, mark = self._node, self._node.start_mark
@@ -63,16 +73,14 @@ class Document:
             mark, node = found
         return mark.line + 1, mark.column + 1
 
-    def unknown_keys(self, known: Iterable[str], at: Sequence[Key] = ()) -> list[RuleError]:
-        """An error for each key of the mapping `at` that is not among `known`."""
-        data: Any = self.data
-        for key in at:
-            data = data.get(key) if isinstance(data, dict) else data[int(key)]
+    def unknown_keys(self, known: Iterable[str], at: Sequence[Key] = (), more: Iterable[str] = ()) -> list[RuleError]:
+        """An error for each key of the mapping `at` that is not among `known`; `more` are keys to suggest besides."""
+        data = self.at(at)
         if not isinstance(data, dict):
             return []
         where = f" in {'.'.join(map(str, at))}" if at else ""
         return [
-            self.error(f"unknown key {key!r}{where}", did_you_mean(str(key), known), (*at, key))
+            self.error(f"unknown key {key!r}{where}", did_you_mean(str(key), [*known, *more]), (*at, key))
             for key in data
             if key not in known
         ]

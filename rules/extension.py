@@ -1,15 +1,18 @@
-"""What auditwatch adds to a Sigma rule, under its key `auditwatch`: runbook, risk, tests."""
+"""What auditwatch adds to a Sigma rule, under its key `auditwatch`: runbook, risk, stage, tests."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
-from rules.document import Document, RuleError
-from rules.rule import RuleTest
+from rules.document import Document, RuleError, did_you_mean
+from rules.rule import RuleTest, Stage
 
-KEYS = ("runbook", "risk", "tests")
+KEYS = ("runbook", "risk", "stage", "tests")
+STAGES: tuple[Stage, ...] = get_args(Stage)
+RETIRED = ("deprecated", "unsupported")
+"""Sigma's statuses of rules that are off unless they say otherwise."""
 TEST_KEYS = ("name", "match", "near_miss", "source", "event", "events")
 
 
@@ -19,6 +22,7 @@ class Extension:
 
     runbook: tuple[str, ...] = ()
     risk: int | None = None
+    stage: Stage = "live"
     tests: tuple[RuleTest, ...] = ()
 
 
@@ -27,7 +31,7 @@ def read_extension(document: Document, source: str) -> tuple[Extension, list[Rul
     section = document.data.get("auditwatch", {})
     if not isinstance(section, dict):
         return Extension(), [
-            document.error("auditwatch must be a mapping", "write runbook:, risk:, tests:", ["auditwatch"])
+            document.error("auditwatch must be a mapping", "write runbook:, risk:, stage:, tests:", ["auditwatch"])
         ]
     errors = document.unknown_keys(KEYS, ["auditwatch"])
     runbook = section.get("runbook", [])
@@ -41,7 +45,17 @@ def read_extension(document: Document, source: str) -> tuple[Extension, list[Rul
         errors.append(document.error("risk must be a whole number", "write 0 to 100", ["auditwatch", "risk"]))
         risk = None
     tests, wrong = _tests(document, section.get("tests", []), source)
-    return Extension(tuple(runbook), risk, tests), errors + wrong
+    return Extension(tuple(runbook), risk, _stage(document, section, errors), tests), errors + wrong
+
+
+def _stage(document: Document, section: Mapping[str, Any], errors: list[RuleError]) -> Stage:
+    retired = str(document.data.get("status")).lower() in RETIRED
+    given = section.get("stage", "off" if retired else "live")
+    for stage in STAGES:
+        if given == stage or (stage == "off" and given is False):  # YAML reads off as false
+            return stage
+    errors.append(document.error(f"no stage {given!r}", did_you_mean(str(given), STAGES), ["auditwatch", "stage"]))
+    return "live"
 
 
 def _tests(document: Document, tests: Any, source: str) -> tuple[tuple[RuleTest, ...], list[RuleError]]:

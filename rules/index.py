@@ -11,7 +11,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
 
 from rules.condition import And, Leaf, Node, Or, conjuncts, split_glob
 from rules.fields import MISSING, Getter, View, getter, lowered, texts
@@ -115,9 +114,7 @@ class Index:
         return [rule for _, rule in sorted(dict(found).items())]
 
 
-def _look(
-    text: str, exact: dict[str, _Tree] | None, literals: _Literals | None, view: View, found: _Found
-) -> None:
+def _look(text: str, exact: dict[str, _Tree] | None, literals: _Literals | None, view: View, found: _Found) -> None:
     if exact is not None:
         tree = exact.get(text)
         if tree is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -15,6 +15,8 @@ from rules.condition import Node
 from rules.fields import View
 
 MOST_REASONS = 8
+
+Stage = Literal["live", "shadow", "off"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +35,9 @@ class RuleTest:
 class Rule:
     """A stateless rule, ready to run. `evidence` pairs each thing it looks for, in plain words, with its test.
 
-    `attack` holds technique ids ("T1078.004"). `silent`: a correlation counts its matches and they make no
-    findings of their own.
+    `attack` holds technique ids ("T1078.004"). `sources` are those whose events it is asked about, () for all.
+    `stage`: live; shadow (its matches are counted, nobody hears of them); off (not asked). `silent`: a correlation
+    counts its matches and they make no findings of their own.
     """
 
     id: str
@@ -52,10 +55,16 @@ class Rule:
     falsepositives: tuple[str, ...]
     runbook: tuple[str, ...]
     tests: tuple[RuleTest, ...]
+    sources: tuple[str, ...]
+    stage: Stage
     silent: bool
     condition: Node
     matches: Callable[[View], bool]
     evidence: tuple[tuple[str, Callable[[View], bool]], ...]
+
+    def meets(self, source: str) -> bool:
+        """Whether it is asked about events of a source."""
+        return not self.sources or source in self.sources
 
 
 def finding_of(rule: Rule, event: AuditEvent, version: Version) -> Finding:

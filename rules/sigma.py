@@ -5,8 +5,8 @@ Whatever is not supported is an error with its place; nothing is skipped.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,12 @@ from sigma.conditions import (
     ConditionNOT,
     ConditionOR,
     ConditionValueExpression,
-    SigmaCondition,
 )
 from sigma.correlations import SigmaCorrelationRule
 from sigma.exceptions import SigmaError
+from sigma.filters import SigmaFilter
 from sigma.modifiers import modifier_mapping
-from sigma.rule import SigmaDetection, SigmaRule
+from sigma.rule import SigmaDetection, SigmaDetections, SigmaRule
 from sigma.types import (
     SigmaBool,
     SigmaCasedString,
@@ -39,46 +39,30 @@ from sigma.types import (
     SpecialChars,
 )
 
-from rules.assemble import COMMON_KEYS, ParsedRule, assemble
+from rules.assemble import COMMON_KEYS, Parsed, assemble
 from rules.compile import RuleSet
 from rules.condition import And, Leaf, Node, Not, Op, Or
 from rules.correlation_rule import ParsedCorrelation
+from rules.dialect import ConditionError, plain
 from rules.document import Document, Key, RuleError, RuleErrors, did_you_mean, documents_of
-from rules.fields import NORMALISED, canonical
+from rules.exceptions import read_exceptions
+from rules.explained import in_words, place_of
+from rules.lists import Lists, read_lists, unknown_lists
+from rules.logsource import log_source_of
+from rules.mapping import LOGSOURCE_KEYS, FieldMapping, lens, read_mapping, shipped
+from rules.parsed import ParsedExcuse, ParsedFilter, ParsedRule, items
 
 __all__ = ["RuleError", "RuleErrors", "library", "load"]
 
 _RULE_KEYS = frozenset({*COMMON_KEYS, "logsource", "detection", "fields", "simulation", "regression_tests_path"})
+_FILTER_KEYS = frozenset({*COMMON_KEYS, "logsource", "filter"})
 _CORRELATION_KEYS = frozenset({*COMMON_KEYS, "correlation"})
-_LOGSOURCE_KEYS = ("category", "product", "service", "definition")
 _CORRELATION_PARTS = ("type", "rules", "generate", "group-by", "timespan", "aliases", "condition")
+_KINDS = ("lists", "mapping", "filter", "exceptions", "correlation", "action")
+"""The keys that tell what a document is; one without is a rule."""
 
-_PLACES: dict[str, tuple[str, ...]] = {
-    "SigmaIdentifierError": ("id",),
-    "SigmaTagError": ("tags",),
-    "SigmaConditionError": ("detection", "condition"),
-    "SigmaCorrelationRuleError": ("correlation",),
-    "SigmaCorrelationTypeError": ("correlation", "type"),
-    "SigmaCorrelationConditionError": ("correlation", "condition"),
-    "SigmaTimespanError": ("correlation", "timespan"),
-}
-"""Where the errors of pySigma belong that do not carry their key in their name."""
-
-_HINTS: dict[str, str] = {
-    "must have exactly one condition item": "write two correlations for a range",
-    "Timespan": "one number and one unit of s, m, h, d, w, M, y: 90m for an hour and a half",
-    "Regular expression": "RE2 syntax: no lookaround, no backreference",
-    "condition cannot be read": "not, and, or, parentheses, 1 of NAME*, all of NAME*, all of them",
-    "must be an UUID": "make one with uuidgen",
-    "not a valid Sigma rule level": "informational, low, medium, high or critical",
-    "not a valid Sigma rule status": "stable, test, experimental, deprecated or unsupported",
-    "must have a log source": "logsource: with product: and service:",
-    "no valid Sigma correlation type": "use event_count or value_count",
-    "pipe syntax": "write a correlation",
-}
-
-_PARSING = re.compile(r"^Expected .*(found .*?)\s+\(at char (\d+)\)")
-"""How pyparsing says where it gave up."""
+_PYSIGMA = (SigmaError, AttributeError, KeyError, TypeError, ValueError)
+"""What pySigma raises at a document that is none."""
 
 
 def library() -> Path:
@@ -87,168 +71,187 @@ def library() -> Path:
 
 
 def load(paths: Sequence[Path]) -> RuleSet:
-    """The rules and correlations of files and folders (*.yml, *.yaml below them).
+    """The rules of files and folders (*.yml, *.yaml below them), and what else is there to go with them.
 
     Raises:
         RuleErrors: with every error of every file.
     """
-    rules: list[ParsedRule] = []
-    correlations: list[ParsedCorrelation] = []
     documents, errors = documents_of(paths)
+    of: dict[str, list[Document]] = {kind: [] for kind in (*_KINDS, "rule")}
     for document in documents:
-        data = document.data
-        if "filter" in data:
-            errors.append(
-                document.error("filters are not supported yet", "put the exclusion into the rule", ["filter"])
-            )
-        elif "action" in data:
-            errors.append(document.error("actions are not supported", "write each rule out in full", ["action"]))
-        elif "correlation" in data:
-            correlations += _correlation(document, errors)
-        else:
-            rules += _rule(document, errors)
-    loaded = assemble(rules, correlations, errors)
+        of[next((kind for kind in _KINDS if kind in document.data), "rule")].append(document)
+    lists: dict[str, Sequence[str]] = {}
+    for document in of["lists"]:
+        read_lists(document, lists, errors)
+    mappings = [*shipped(), *(one for document in of["mapping"] for one in read_mapping(document, errors))]
+    errors += [
+        document.error("actions are not supported", "write each rule out in full", ["action"])
+        for document in of["action"]
+    ]
+    loaded = assemble(
+        Parsed(
+            rules=[one for document in of["rule"] for one in _rule(document, lists, mappings, errors)],
+            filters=[one for document in of["filter"] for one in _filter(document, lists, errors)],
+            excuses=[one for document in of["exceptions"] for one in _excuses(document, lists, errors)],
+            correlations=[one for document in of["correlation"] for one in _correlation(document, errors)],
+            documents=documents,
+        ),
+        errors,
+    )
     if errors:
         raise RuleErrors(errors)
     return loaded
 
 
-def _rule(document: Document, errors: list[RuleError]) -> list[ParsedRule]:
+def _rule(
+    document: Document, lists: Lists, mappings: Sequence[FieldMapping], errors: list[RuleError]
+) -> list[ParsedRule]:
     """The rule of a document, if nothing is wrong with it."""
-    wrong = document.unknown_keys(_RULE_KEYS)
-    wrong += document.unknown_keys(_LOGSOURCE_KEYS, ["logsource"])
-    rule = _parsed(lambda: SigmaRule.from_dict(document.data, collect_errors=True), document, wrong)
-    if rule is not None and not wrong and not rule.logsource.product:
-        wrong.append(document.error("logsource has no product", "name one: product: aws", ["logsource"]))
-    if rule is None or wrong:
-        errors += wrong
-        return []
-    product, service = rule.logsource.product or "", rule.logsource.service or ""
-    nodes = [_condition(document, condition, product, wrong) for condition in rule.detection.parsed_condition]
+    wrong = document.unknown_keys(_RULE_KEYS, more=_KINDS)
+    wrong += document.unknown_keys(LOGSOURCE_KEYS, ["logsource"])
+    make = partial(SigmaRule.from_dict, collect_errors=True)
+    rule = _parsed(make, document, "detection", lists, wrong)
+    logsource = log_source_of(document.data.get("logsource"))
+    sight = lens(mappings, logsource)
+    if rule is not None and not wrong and sight is None:
+        hint = "name a product, or write a mapping with its sources"
+        wrong.append(document.error(f"no source has the events of {logsource}", hint, ["logsource"]))
+    node = None if rule is None or wrong else _condition(document, rule.detection, ["detection"], wrong)
     errors += wrong
-    if wrong:
+    return [] if node is None or sight is None else [ParsedRule(document, logsource, sight, node)]
+
+
+def _filter(document: Document, lists: Lists, errors: list[RuleError]) -> list[ParsedFilter]:
+    """The filter of a document, if nothing is wrong with it."""
+    wrong = document.unknown_keys(_FILTER_KEYS) + document.unknown_keys(LOGSOURCE_KEYS, ["logsource"])
+    found = _parsed(partial(SigmaFilter.from_dict, collect_errors=True), document, "filter", lists, wrong)
+    node = None if found is None or wrong else _condition(document, found.filter, ["filter"], wrong)
+    errors += wrong
+    if node is None or found is None:
         return []
-    return [ParsedRule(document, product, service, nodes[0] if len(nodes) == 1 else Or(tuple(nodes)))]
+    rules = found.filter.rules
+    named = None if isinstance(rules, str) else tuple(str(reference.reference) for reference in rules)
+    return [ParsedFilter(document, log_source_of(document.data["logsource"]), named, node)]
+
+
+def _excuses(document: Document, lists: Lists, errors: list[RuleError]) -> Iterator[ParsedExcuse]:
+    """The exceptions of a document with which nothing is wrong."""
+    for position in read_exceptions(document, errors):
+        at: list[Key] = ["exceptions", position, "selection"]
+        wrong = list(unknown_lists(document, at, lists))
+        selection = document.at(at)
+        try:
+            section = plain({"selection": selection, "condition": "selection"}, {} if wrong else lists)
+            detection = None if wrong else SigmaDetections.from_dict(section)
+        except _PYSIGMA as error:
+            wrong += _wrong_items(document, at, lists) or [_error(document, error, at)]
+        node = None if wrong else _condition(document, detection, at, wrong)
+        errors += wrong
+        if node is not None:
+            yield ParsedExcuse(document, position, node)
 
 
 def _correlation(document: Document, errors: list[RuleError]) -> list[ParsedCorrelation]:
     wrong = document.unknown_keys(_CORRELATION_KEYS) + document.unknown_keys(_CORRELATION_PARTS, ["correlation"])
-    rule = _parsed(lambda: SigmaCorrelationRule.from_dict(document.data, collect_errors=True), document, wrong)
+    make = partial(SigmaCorrelationRule.from_dict, collect_errors=True)
+    rule = _parsed(make, document, "", {}, wrong)
     errors += wrong
     return [] if rule is None or wrong else [ParsedCorrelation(document, rule.timespan.seconds)]
 
 
-def _parsed(make: Callable[[], Any], document: Document, wrong: list[RuleError]) -> Any:
-    """What pySigma makes of a document; its errors, with places, are added to `wrong`."""
+def _parsed(
+    make: Callable[[dict[str, Any]], Any], document: Document, part: str, lists: Lists, wrong: list[RuleError]
+) -> Any:
+    """What pySigma makes of a document whose selections are in `part`; its errors, with places, go to `wrong`."""
+    unknown = list(unknown_lists(document, [part], lists))
+    wrong += unknown
+    if unknown:
+        return None
+    data = document.data
     try:
-        rule = make()
-    except (SigmaError, AttributeError, KeyError, TypeError, ValueError) as error:
-        wrong += _explained(document, error)
+        rule = make({**data, part: plain(data[part], lists)} if part in data else data)
+    except _PYSIGMA as error:
+        wrong += _explained(document, error, part, lists)
         return None
     for collected in rule.errors:
-        wrong += _explained(document, collected)
+        wrong += _explained(document, collected, part, lists)
     return rule
 
 
-def _explained(document: Document, error: Exception) -> list[RuleError]:
-    kind = type(error).__name__
-    if kind in _PLACES:
-        return [_error(document, error, _PLACES[kind])]
-    if str(error).startswith("Sigma tag"):
-        return [_error(document, error, ["tags"])]
-    key = kind.removeprefix("Sigma").removesuffix("Error").lower()
-    if key in COMMON_KEYS or key in ("logsource", "fields"):
-        return [_error(document, error, [key])]
-    return list(_wrong_items(document, document.data.get("detection"), ["detection"])) or [
-        _error(document, error, ["detection"])
-    ]
+def _explained(document: Document, error: Exception, part: str, lists: Lists) -> list[RuleError]:
+    if isinstance(error, ConditionError):
+        return [_error(document, error, [part, "condition"])]
+    at = place_of(type(error).__name__, str(error), COMMON_KEYS | {"logsource", "fields"})
+    if at is not None:
+        return [_error(document, error, at)]
+    return _wrong_items(document, [part], lists) or [_error(document, error, [part])]
 
 
-def _wrong_items(document: Document, part: Any, at: list[Key]) -> Iterable[RuleError]:
+def _wrong_items(document: Document, at: list[Key], lists: Lists) -> list[RuleError]:
     """Parses the items of a detection one by one: pySigma says what is wrong with one, not where it is."""
-    for key, value in _items(part):
+    part = document.at(at)
+    wrong: list[RuleError] = []
+    for key, value in items(part):
         place = [*at, key]
-        if place == ["detection", "condition"]:
+        if place in (["detection", "condition"], ["filter", "condition"], ["filter", "rules"]):
             continue
         if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(item, dict) for item in value)):
-            yield from _wrong_items(document, value, place)
+            wrong += _wrong_items(document, place, lists)
             continue
+        one = {str(key): value} if isinstance(part, dict) and len(at) > 1 else value
         try:
-            SigmaDetection.from_definition({str(key): value} if isinstance(part, dict) and len(at) > 1 else value)
-        except (SigmaError, AttributeError, KeyError, TypeError, ValueError) as error:
-            yield _error(document, error, place)
+            SigmaDetection.from_definition(plain({"s": one}, lists)["s"])
+        except _PYSIGMA as error:
+            wrong.append(_error(document, error, place))
+    return wrong
 
 
 def _error(document: Document, error: Exception, at: Sequence[Key]) -> RuleError:
-    message = str(error).strip().partition("\n")[0]
-    if not isinstance(error, SigmaError):
+    message, hint = in_words(str(error))
+    if not isinstance(error, SigmaError | ConditionError):
         return document.error(f"cannot be read as Sigma: {message}", "compare it with a rule of the library", at)
     if message.startswith("Unknown modifier"):
         name = message.split("'")[1]
-        return document.error(f"unknown modifier {name!r}", did_you_mean(name, modifier_mapping), at)
-    if found := _PARSING.search(message):
-        message = f"the condition cannot be read: {found[1]} at character {int(found[2]) + 1} of it"
-    hint = next((hint for part, hint in _HINTS.items() if part in message), "")
+        return document.error(f"unknown modifier {name!r}", did_you_mean(name, [*modifier_mapping, "utf16le"]), at)
     return document.error(message, hint, at)
 
 
-def _condition(document: Document, condition: SigmaCondition, product: str, wrong: list[RuleError]) -> Node:
-    """The condition as our tree; what cannot be one is added to `wrong`."""
-    try:
-        tree = condition.parsed
-        if tree is None:
-            raise ValueError("the condition asks nothing")
-        return _node(tree, product)
-    except SigmaError as error:
-        wrong.append(_error(document, error, ["detection", "condition"]))
-    except KeyError as error:
-        name = str(error.args[0])
-        wrong.append(
-            document.error(
-                f"no field {name!r} in the normalised event", did_you_mean(name, NORMALISED), _where(document, name)
-            )
-        )
-    except ValueError as error:
-        wrong.append(document.error(str(error), "", ["detection"]))
-    return Or(())
+def _condition(document: Document, detections: Any, at: list[Key], wrong: list[RuleError]) -> Node | None:
+    """The condition of a section as our tree, of several the `or`; what cannot be one is added to `wrong`."""
+    nodes: list[Node] = []
+    for condition in detections.parsed_condition:
+        try:
+            tree = condition.parsed
+            if tree is None:
+                raise ValueError("the condition asks nothing")
+            nodes.append(_node(tree))
+        except SigmaError as error:
+            wrong.append(_error(document, error, [*at, "condition"]))
+        except ValueError as error:
+            wrong.append(document.error(str(error), "", at))
+    if wrong:
+        return None
+    return nodes[0] if len(nodes) == 1 else Or(tuple(nodes))
 
 
-def _where(document: Document, field: str) -> list[Key]:
-    """The place of the first item of the detection about a field."""
-    stack: list[tuple[list[Key], Any]] = [(["detection"], document.data["detection"])]
-    while stack:
-        at, part = stack.pop()
-        for key, value in _items(part):
-            if str(key).partition("|")[0].removeprefix("auditwatch.") == field:
-                return [*at, key]
-            stack.append(([*at, key], value))
-    return ["detection"]
-
-
-def _items(part: Any) -> list[tuple[Key, Any]]:
-    if isinstance(part, dict):
-        return list(part.items())
-    return list(enumerate(part)) if isinstance(part, list) else []
-
-
-def _node(tree: Any, product: str) -> Node:
+def _node(tree: Any) -> Node:
     match tree:
         case ConditionAND():
-            return And(tuple(_node(child, product) for child in tree.args))
+            return And(tuple(_node(child) for child in tree.args))
         case ConditionOR():
-            return Or(tuple(_node(child, product) for child in tree.args))
+            return Or(tuple(_node(child) for child in tree.args))
         case ConditionNOT():
-            return Not(_node(tree.args[0], product))
+            return Not(_node(tree.args[0]))
         case ConditionFieldEqualsValueExpression():
-            return _leaf(canonical(tree.field, product), tree.value, product)
+            return _leaf(tree.field, tree.value)
         case ConditionValueExpression():
-            return _keyword(tree.value, product)
+            return _keyword(tree.value)
     raise ValueError(f"{type(tree).__name__} in a condition is not supported")
 
 
-def _keyword(value: Any, product: str) -> Node:
+def _keyword(value: Any) -> Node:
     """A keyword is looked for inside the event's values, so that equality becomes containment."""
-    leaf = _leaf(None, value, product)
+    leaf = _leaf(None, value)
     if isinstance(leaf, Or):
         return Or(tuple(_contained(child) for child in leaf.children))
     return _contained(leaf)
@@ -265,7 +268,7 @@ def _contained(node: Node) -> Node:
     raise ValueError("a keyword must be text, a number or a pattern: name a field for any other test")
 
 
-def _leaf(field: str | None, value: Any, product: str) -> Node:
+def _leaf(field: str | None, value: Any) -> Node:
     match value:
         case SigmaString():
             return _text(field, value)
@@ -287,9 +290,9 @@ def _leaf(field: str | None, value: Any, product: str) -> Node:
             return Leaf(field, "cidr", value.cidr)
         case SigmaFieldReference():
             ends = (value.starts_with, value.ends_with)
-            return Leaf(field, "fieldref", canonical(value.field, product), detail=_FIELDREF[ends])
+            return Leaf(field, "fieldref", value.field, detail=_FIELDREF[ends])
         case SigmaExpansion():
-            return Or(tuple(_leaf(field, one, product) for one in value.values))
+            return Or(tuple(_leaf(field, one) for one in value.values))
     raise ValueError(f"a value of type {type(value).__name__} is not supported")
 
 
@@ -309,16 +312,12 @@ _ANY = SpecialChars.WILDCARD_MULTI
 
 
 def _pattern(value: SigmaRegularExpression) -> str:
-    if value.contains_placeholder():
-        raise ValueError("placeholders (expand) are not supported: write the values out")
     flags = "".join(sorted(_FLAGS[flag] for flag in value.flags))
     return (f"(?{flags})" if flags else "") + str(value.regexp)
 
 
 def _text(field: str | None, value: SigmaString) -> Leaf:
     """Wildcards at the ends become prefix, suffix and substring tests; any others a glob."""
-    if value.contains_placeholder():
-        raise ValueError("placeholders (expand) are not supported: write the values out")
     cased = isinstance(value, SigmaCasedString)
     parts = list(value.s)
     starts, ends = parts[:1] == [_ANY], len(parts) > 1 and parts[-1] is _ANY

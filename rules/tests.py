@@ -17,7 +17,6 @@ from audit.sources.reader import Reject, read
 from rules.compile import RuleSet
 from rules.correlation import Correlation, Window, fold, match_of
 from rules.fields import View
-from rules.logsource import routed
 from rules.rule import Rule, RuleTest
 from rules.sigma import load
 
@@ -91,7 +90,7 @@ def _fires(rules: RuleSet, tested: Rule | Correlation, events: Sequence[_Pair]) 
     if isinstance(tested, Correlation):
         return _correlates(rules, tested, events)
     return any(
-        routed(tested.product, tested.service, event.source) and tested.matches(View(event, record))
+        tested.meets(event.source) and tested.matches(View(event, record))
         for event, record in events
     )
 

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -149,7 +149,8 @@ class Broker:
         """
         home = Folder(folder)
         child = Child("the embedded broker (Tansu)", home.path / "broker.log")
-        return cls(start_somewhere(port, lambda at: _run_broker(child, at)), child, home)
+        with _nothing_left(child, home):
+            return cls(start_somewhere(port, lambda at: _run_broker(child, at)), child, home)
 
     @property
     def url(self) -> str:
@@ -194,8 +195,9 @@ class RedisServer:
         """
         home = Folder(folder)
         child = Child("the embedded Redis", home.path / "redis.log", signal.SIGTERM)
-        at = start_somewhere(port, lambda free: _run_redis(child, free, home.path, appendonly))
-        return cls(at, child, home, appendonly)
+        with _nothing_left(child, home):
+            at = start_somewhere(port, lambda free: _run_redis(child, free, home.path, appendonly))
+            return cls(at, child, home, appendonly)
 
     @property
     def url(self) -> str:
@@ -238,6 +240,17 @@ class Folder:
         """Remove a temporary folder; one that was given stays."""
         if self.given is None:
             shutil.rmtree(self.path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _nothing_left(child: Child, home: Folder) -> Iterator[None]:
+    """Who is told to end while a server starts leaves neither the server nor its temporary folder."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        child.kill()
+        home.remove()
+        raise
 
 
 def free_port() -> int:

@@ -203,7 +203,7 @@ class Engine:
     async def keep_rewinding(self) -> None:
         """Serves the rewinds asked for, for ever."""
         while True:
-            if self.shells and self._rewinds:
+            if self.shells and self._rewinds and not self.app.rebalancing:
                 await self._rewind_asked()
             await asyncio.sleep(0.05)
 
@@ -219,18 +219,16 @@ class Engine:
 
     async def _rewind_asked(self) -> None:
         """Seeks the partitions somebody asked for to where their store stands."""
-        for tp in list(self._rewinds):
-            if self.app.rebalancing:
-                return
-            self._rewinds.discard(tp)
-            if tp in self.app.consumer.assignment():
-                try:
-                    position = await self.shells[tp.topic].open(tp.partition)
-                    await self.app.consumer.rewind(tp, position.offset + 1)
-                    count("rewinds", tp.topic)
-                except Exception as error:
-                    self._rewinds.add(tp)
-                    await self._survive(f"rewind of {tp.topic}/{tp.partition}", error, 2)
+        asked, self._rewinds = self._rewinds, set()
+        try:
+            mine = asked & self.app.consumer.assignment()
+            positions = {tp: await self.shells[tp.topic].open(tp.partition) for tp in mine}
+            await self.app.consumer.rewind({tp: position.offset + 1 for tp, position in positions.items()})
+            for tp in mine:
+                count("rewinds", tp.topic)
+        except Exception as error:
+            self._rewinds |= asked
+            await self._survive("rewind", error, 2)
 
     async def _look_around(self) -> None:
         """How far behind are we, and did a store move behind us? A stage with nothing to do is one that moves."""

@@ -17,6 +17,8 @@ from streams.embedded import Broker, RedisServer
 from streams.settings import Settings, SettingsError
 
 NOTE = Path(".auditwatch/embedded.json")
+SESSION_SECONDS = 3
+"""The embedded broker has the first worker wait half of this before it gets its partitions."""
 
 Server = Literal["broker", "redis"]
 _SERVERS: tuple[Server, ...] = ("broker", "redis")
@@ -31,7 +33,8 @@ def serving(settings: Settings) -> Iterator[Settings]:
         return
     with ExitStack() as stack:
         if not settings.broker:
-            settings = replace(settings, broker=stack.enter_context(Broker.start()).url)
+            broker = stack.enter_context(Broker.start())
+            settings = replace(settings, broker=broker.url, session_seconds=SESSION_SECONDS)
         if not settings.redis:
             settings = replace(settings, redis=stack.enter_context(RedisServer.start()).url)
         _write(settings)

@@ -12,22 +12,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-import numpy as np
 import orjson
 
 from alerting import risk
 from alerting.alert import Alert
 from audit.event import AuditEvent
 from audit.finding import Finding, at_least
-from detectors.anomaly import anomaly_finding
-from detectors.features import Observation, observe
+from detectors.features import observe
 from rules import correlation as correlations
 from rules.compile import RuleSet
 from rules.correlation import Match, Window
 from rules.fields import View
-from rules.logsource import routed
 from rules.rule import Rule, finding_of
 from streams.detections import Detections
+from streams.estimate import Deed, estimate
 from streams.packet import MAX_SIGNALS, Output, Packet, Signal, decode_events, decode_signals, offset_of
 from streams.principal import Principal, baseline_key, memory_key
 from streams.processor import Arrival, Fault, Verdict
@@ -36,27 +34,6 @@ from streams.store import DAY, Entry
 ENTITY_TTL = 8 * DAY
 WINDOWS = 64
 """Correlation windows one entity may have open; the one unused longest is dropped."""
-
-
-class _Deed:
-    """One event on its way through score."""
-
-    __slots__ = ("arrival", "event", "findings", "grave", "matches", "observation", "principal", "strangeness")
-
-    def __init__(self, arrival: Arrival[AuditEvent], principal: Principal, observation: Observation) -> None:
-        self.arrival = arrival
-        self.event = arrival.item
-        self.principal = principal
-        self.observation = observation
-        self.findings: list[Finding] = []
-        self.matches: list[Match] = []
-        self.grave = False
-        self.strangeness = 0.0
-
-    @property
-    def signals(self) -> int:
-        """How many signals come of it."""
-        return len(self.findings) + len(self.matches)
 
 
 class Score:
@@ -88,17 +65,17 @@ class Score:
         self, arrivals: Sequence[Arrival[AuditEvent]], states: Mapping[str, Principal], detections: Detections
     ) -> Verdict:
         """Rules for each event, then strangeness for the batch; what is suspected is not learnt."""
-        deeds: list[_Deed] = []
+        deeds: list[Deed] = []
         faults: list[Fault] = []
         for arrival in arrivals:
             principal = states[arrival.item.actor.id]
             if principal.is_repeat(arrival.item):
                 continue
-            deed = _Deed(arrival, principal, observe(arrival.item))
+            deed = Deed(arrival, principal, observe(arrival.item))
             deeds.append(deed)
             errors = _apply_rules(deed, detections)
             faults += [_fault(deed, error) for error in errors]
-        _estimate(deeds, detections)
+        estimate(deeds, detections)
         faults += [_fault(deed, f"only {MAX_SIGNALS} signals kept") for deed in deeds if deed.signals > MAX_SIGNALS]
         return Verdict(
             [output for deed in deeds for output in _signals(deed)],
@@ -108,7 +85,7 @@ class Score:
         )
 
 
-def _apply_rules(deed: _Deed, detections: Detections) -> list[str]:
+def _apply_rules(deed: Deed, detections: Detections) -> list[str]:
     """Findings and matches of the rules; returns what went wrong: a rule never costs an event, nor another rule."""
     event, rules = deed.event, detections.rules
     try:
@@ -131,16 +108,16 @@ def _apply_rules(deed: _Deed, detections: Detections) -> list[str]:
 
 def _matching_alone(event: AuditEvent, record: Mapping[str, Any], rules: RuleSet, errors: list[str]) -> list[Rule]:
     matching = []
-    for rule in rules.rules:
+    for rule in rules.of(event.source):
         try:
-            if routed(rule.product, rule.service, event.source) and rule.matches(View(event, record)):
+            if rule.matches(View(event, record)):
                 matching.append(rule)
         except Exception as error:
             errors.append(f"rule {rule.id} failed: {error!r}")
     return matching
 
 
-def _apply(rule: Rule, deed: _Deed, record: Mapping[str, Any], detections: Detections) -> None:
+def _apply(rule: Rule, deed: Deed, record: Mapping[str, Any], detections: Detections) -> None:
     event = deed.event
     if not rule.silent:
         deed.grave = deed.grave or at_least(rule.severity, "medium")
@@ -150,61 +127,11 @@ def _apply(rule: Rule, deed: _Deed, record: Mapping[str, Any], detections: Detec
             deed.matches.append(match)
 
 
-def _fault(deed: _Deed, error: str) -> Fault:
+def _fault(deed: Deed, error: str) -> Fault:
     return Fault(deed.arrival.partition, offset_of(deed.arrival.mark), error, deed.event.raw)
 
 
-def _estimate(deeds: Sequence[_Deed], detections: Detections) -> None:
-    """Strangeness of each event whose actor is known, and the anomaly findings that follow.
-
-    The fold runs ahead as if nothing were anomalous, so that the forest scores the batch at once. Where an event turns
-    out anomalous, its principal goes back to where the batch began and is folded again one by one: what is held must
-    not have taught the events after it. That is what the one-by-one order would have given, whatever the batch.
-    """
-    known = [deed for deed in deeds if deed.event.actor.identity != "anonymous"]
-    before: dict[Principal, Any] = {}
-    rows: list[list[float]] = []
-    bars: list[float] = []
-    for deed in known:
-        if deed.principal not in before:
-            before[deed.principal] = deed.principal.copy_of_usual()
-        rows.append(deed.principal.row(deed.observation, deed.event.time))
-        bars.append(detections.model.bar(deed.principal.baseline))
-        _take(deed, anomaly=None)
-    strangeness = detections.model.score(rows) if rows else np.empty(0)
-    strange = set()
-    for deed, value, bar in zip(known, strangeness.tolist(), bars, strict=True):
-        deed.strangeness = value
-        if value >= bar:
-            strange.add(deed.principal)
-    for principal in strange:
-        principal.restore(before[principal])
-    for deed in known:
-        if deed.principal in strange:
-            _fold_alone(deed, detections)
-
-
-def _fold_alone(deed: _Deed, detections: Detections) -> None:
-    model, principal = detections.model, deed.principal
-    row = principal.row(deed.observation, deed.event.time)
-    deed.strangeness = float(model.score([row])[0])
-    anomaly = None
-    if deed.strangeness >= model.bar(principal.baseline):
-        told = anomaly_finding(model, principal.baseline, deed.event, row, deed.strangeness)
-        anomaly = msgspec.structs.replace(told, version=detections.version)
-        deed.findings.append(anomaly)
-    _take(deed, anomaly)
-
-
-def _take(deed: _Deed, anomaly: Finding | None) -> None:
-    suspected = anomaly is not None and at_least(anomaly.severity, "medium")
-    if deed.grave or suspected:
-        deed.principal.hold(deed.observation, deed.event.time, teaches=not deed.grave)
-    else:
-        deed.principal.learn(deed.observation)
-
-
-def _signals(deed: _Deed) -> list[Output[Signal]]:
+def _signals(deed: Deed) -> list[Output[Signal]]:
     signals = [Signal(finding.entity, finding=finding) for finding in deed.findings]
     signals += [Signal(match.entity, match=match) for match in deed.matches]
     partition, mark, _ = deed.arrival

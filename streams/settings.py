@@ -55,6 +55,8 @@ class Settings:
     """Of each audit.raw.SOURCE, when it is created."""
     retention_days: int = 7
     """Of raw records, events and findings in Kafka, when their topics are created."""
+    session_seconds: int = 6
+    """After how long without a sign of life a worker's partitions go to another; Kafka itself allows no less than 6."""
     kafka_security_protocol: str = "PLAINTEXT"
     kafka_sasl_mechanism: str = "PLAIN"
     kafka_sasl_username: str = ""
@@ -249,6 +251,7 @@ _CHECKS: dict[str, Callable[[Settings], str]] = {
     "partitions": _at_least_one("partitions"),
     "raw_partitions": _at_least_one("raw_partitions"),
     "retention_days": _at_least_one("retention_days"),
+    "session_seconds": _at_least_one("session_seconds"),
     "kafka_security_protocol": _security,
     "kafka_sasl_mechanism": _mechanism,
     "kafka_sasl_password": _login,

@@ -1,16 +1,20 @@
 """Faust's Kafka transport with one event per fetched chunk: a chunk is what one fetch returned for one partition.
 
-Stock Faust spends 70 us and two asyncio tasks on each message; here that is paid once a chunk. A chunk bears the epoch
-of its partition: after a seek (a rewind, or the seek to the committed offset that follows a rebalance) chunks of the
-epoch before are stale and are dropped, so within an epoch what an agent sees has no gap. Offsets are committed up to
-the last chunk before which all were done; Faust's own acknowledgements count for nothing, since it also acknowledges
-what it skips during a rebalance.
+Stock Faust spends 70 us and two asyncio tasks on each message; here that is paid once a chunk. Each seek (a rewind, or
+the one to the committed offsets that ends a rebalance) begins a new epoch of its partition, and a chunk bears the epoch
+it was taken in. Both happen in the consumer's thread with no pause between, so a fetch that was under way is always on
+the right side: what is of an epoch gone by is dropped; within an epoch an agent sees every record, in order. Offsets are
+committed up to the first chunk not done; Faust's own acknowledgements count for nothing, since it also acknowledges what
+it skips during a rebalance.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, NamedTuple
 
 import aiokafka
@@ -20,12 +24,11 @@ from faust.types import TP, Message
 
 FETCH_WAIT_MS = 50
 """How long the broker may wait for more before it answers a fetch (Faust: 1500)."""
-NOTHING = -1
-"""Awaited by a partition on hold: no chunk will do until it was rewound."""
+POLL_SECONDS = 1.0
 
 
 class Chunk(NamedTuple):
-    """Consecutive records of one partition."""
+    """Consecutive records of one partition, taken in one of its epochs."""
 
     tp: TP
     epoch: int
@@ -44,10 +47,52 @@ class Chunks(faust.Schema):
 
 
 class _Thread(driver.AIOKafkaConsumerThread):
+    """The thread that talks to Kafka; `epochs` is written here only and may be read from the other thread."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.epochs: defaultdict[TP, int] = defaultdict(int)
+        self._tickets = count(1)
+
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer
+
+    async def _fetch_records(self, *args: Any, **kwargs: Any) -> dict[TP, Chunk]:
+        records = await super()._fetch_records(*args, **kwargs)
+        return {tp: Chunk(tp, self.epochs[tp], batch) for tp, batch in records.items() if batch}
+
+    async def _seek_wait(self, consumer: aiokafka.AIOKafkaConsumer, partitions: Mapping[TP, int]) -> None:
+        self._jump(consumer, partitions)
+
+    async def seek_to_committed(self) -> Mapping[TP, int | None]:
+        committed: Mapping[TP, int | None] = await self.call_thread(self._seek_to_committed)
+        return committed
+
+    async def _seek_to_committed(self) -> Mapping[TP, int | None]:
+        """Seeks every partition, also one of which nothing was committed yet: that one to its beginning."""
+        consumer = self._ensure_consumer()
+        mine = list(consumer.assignment())
+        committed = dict(zip(mine, await asyncio.gather(*map(consumer.committed, mine)), strict=True))
+        fresh = [tp for tp, offset in committed.items() if offset is None]
+        starts = await consumer.beginning_offsets(fresh) if fresh else {}
+        self._jump(consumer, {tp: starts[tp] if offset is None else offset for tp, offset in committed.items()})
+        return committed
+
+    def _jump(self, consumer: aiokafka.AIOKafkaConsumer, places: Mapping[TP, int]) -> None:
+        for tp, offset in places.items():
+            consumer.seek(tp, offset)
+            self.epochs[tp] = next(self._tickets)
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What an epoch of a partition has come to: chunks not done, and the offset before which all are."""
+
+    epoch: int
+    waiting: deque[Message] = field(default_factory=deque)
+    done: int | None = None
 
 
 class ChunkConsumer(driver.Consumer):
@@ -55,51 +100,48 @@ class ChunkConsumer(driver.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._epochs: defaultdict[TP, int] = defaultdict(int)
-        self._waiting: defaultdict[TP, deque[Message]] = defaultdict(deque)
-        self._done: dict[TP, int] = {}
-        self._awaited: dict[TP, int] = {}
+        self._progress: dict[TP, _Progress] = {}
+        self._held: dict[TP, int] = {}
 
     def _new_consumer_thread(self) -> _Thread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
 
     def is_stale(self, chunk: Chunk) -> bool:
         """Whether the partition was sought elsewhere since the chunk was fetched."""
-        return chunk.epoch != self._epochs[chunk.tp]
+        return bool(chunk.epoch != self._thread.epochs[chunk.tp])
 
     def hold(self, tps: Iterable[TP]) -> None:
         """Delivers nothing more of these partitions until each was rewound."""
-        for tp in tps:
-            self._begin_epoch(tp)
-            self._awaited[tp] = NOTHING
+        self._held.update({tp: self._thread.epochs[tp] for tp in tps})
 
-    async def rewind(self, tp: TP, offset: int) -> None:
-        """Goes on reading a partition at `offset`; what was fetched before is stale."""
-        self._begin_epoch(tp)
-        self._awaited[tp] = offset
-        await self.seek_wait({tp: offset})
+    async def rewind(self, places: Mapping[TP, int]) -> None:
+        """Goes on reading partitions at these offsets; what was fetched before is stale."""
+        await self.seek_wait(places)
 
     async def perform_seek(self) -> None:
-        """To the committed offsets, as Faust does after each rebalance."""
-        for tp in self.assignment():
-            self._begin_epoch(tp)
+        """To the committed offsets, as Faust does after each rebalance; what is on hold stays so."""
+        held = [tp for tp in self.assignment() if self._is_held(tp)]
         await super().perform_seek()
+        self.hold(held)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Forgets what may be somebody else's from now on."""
         for tp in revoked:
-            self._begin_epoch(tp)
-            self._awaited.pop(tp, None)
+            self._progress.pop(tp, None)
+            self._held.pop(tp, None)
         await super().on_partitions_revoked(revoked)
 
     def done(self, message: Message) -> None:
         """Marks a chunk as done; commits may pass it once all before it are done. Of an epoch gone by: nothing."""
+        if self.is_stale(message.value):
+            return
         message.acked = True
-        waiting = self._waiting[message.tp]
-        while waiting and waiting[0].acked:
-            first = waiting.popleft()
-            self._done[first.tp] = first.offset + 1
-            self._acked[first.tp] = [first.offset]  # what Faust looks at to see whether there is something to commit
+        progress = self._now(message.tp)
+        while progress.waiting and progress.waiting[0].acked:
+            progress.done = progress.waiting.popleft().offset + 1
+            self._acked[message.tp] = [
+                message.offset
+            ]  # what Faust looks at to see whether there is something to commit
 
     def ack(self, message: Message) -> bool:
         """Faust's word that an event left its stream, worked on or skipped: not what we commit by."""
@@ -107,53 +149,44 @@ class ChunkConsumer(driver.Consumer):
 
     async def reached(self, tp: TP) -> int:
         """The first offset of a partition that is not done yet."""
-        if self._waiting[tp]:
-            chunk: Chunk = self._waiting[tp][0].value
-            return int(chunk.records[0].offset)
-        awaited = self._awaited.get(tp, NOTHING)
-        return int(await self.position(tp) or 0) if awaited == NOTHING else awaited
+        waiting = self._now(tp).waiting
+        return int(waiting[0].value.records[0].offset if waiting else await self.position(tp) or 0)
 
     async def verify_all_partitions_active(self) -> None:
         """Faust's own watch cries over idle partitions and does nothing; ours is streams/watchdog.py."""
 
-    def _new_offset(self, tp: TP) -> int | None:
-        return self._done.get(tp)
+    def _is_held(self, tp: TP) -> bool:
+        return bool(self._held.get(tp) == self._thread.epochs[tp])
 
-    def _begin_epoch(self, tp: TP) -> None:
-        self._epochs[tp] += 1
-        self._waiting.pop(tp, None)
-        self._done.pop(tp, None)
-        self._acked.pop(tp, None)
+    def _now(self, tp: TP) -> _Progress:
+        """The progress of the partition's present epoch."""
+        epoch, progress = self._thread.epochs[tp], self._progress.get(tp)
+        if progress is None or progress.epoch != epoch:
+            progress = self._progress[tp] = _Progress(epoch)
+        return progress
+
+    def _new_offset(self, tp: TP) -> int | None:
+        return self._now(tp).done
 
     async def _drain_messages(self, fetcher: Any) -> None:
         try:
             while not (self._stopped.is_set() or fetcher._stopped.is_set()):
-                if not self.flow_active:
-                    await self.wait(self.can_resume_flow)
-                await self._drain_once()
+                chunks, _ = await self._wait_next_records(timeout=POLL_SECONDS)
+                await self.sleep(0)
+                for chunk in (chunks or {}).values():
+                    await self._deliver(chunk)
         except BaseException:  # a fetch under way when the consumer stops ends in one of several ways
             if not self.app.should_stop:
                 raise
 
-    async def _drain_once(self) -> None:
-        generation = self.app.consumer_generation_id
-        records, active = await self._wait_next_records(timeout=1.0)
-        await self.sleep(0)
-        for tp, batch in (records or {}).items():
-            moved_on = not self.flow_active or generation != self.app.consumer_generation_id
-            if self.should_stop or moved_on:
-                return  # a rebalance is under way: it ends with a seek to the committed offsets
-            if batch and (active is None or tp in active or tp in self._buffered_partitions):
-                await self._deliver(tp, batch)
-
-    async def _deliver(self, tp: TP, batch: list[Any]) -> None:
-        if tp in self._awaited:
-            if batch[0].offset > self._awaited[tp]:
-                return  # fetched before the seek
-            del self._awaited[tp]
-        message = self._to_message(tp, batch[-1])
-        message.value = Chunk(tp, self._epochs[tp], batch)
-        self._waiting[tp].append(message)
+    async def _deliver(self, chunk: Chunk) -> None:
+        while not (self.flow_active or self.should_stop):
+            await self.wait(self.can_resume_flow)
+        if self.should_stop or self.is_stale(chunk) or self._is_held(chunk.tp):
+            return
+        message = self._to_message(chunk.tp, chunk.records[-1])
+        message.value = chunk
+        self._now(chunk.tp).waiting.append(message)
         await self.wait_first(self.callback(message), self.suspend_flow.wait())
 
 

@@ -1,12 +1,13 @@
-"""The sources auditwatch can read: one module each, one function each."""
+"""The sources auditwatch can read: a module or a mapping file each, one function each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from audit.event import AuditEvent
-from audit.sources import cloudtrail, entra, gcp, github, google_workspace, kubernetes, linux, o365, okta
+from audit.sources import cloudtrail, entra, gcp, github, google_workspace, kubernetes, linux, mapping, o365, okta
 from audit.sources.fields import Unreadable
 
 __all__ = ["LINES", "SOURCES", "Normaliser", "Opener", "Unreadable"]
@@ -27,6 +28,7 @@ SOURCES: dict[str, Normaliser] = {
     "google_workspace": google_workspace.normalise,
     "gcp": gcp.normalise,
     "linux": linux.normalise,
+    **{path.stem: mapping.lazily(path) for path in sorted((Path(__file__).parent / "maps").glob("*.yml"))},
 }
 
 Opener = Callable[[str, int], dict[str, Any]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from itertools import islice
 
 from audit.event import MICROSECONDS, Outcome
 from audit.sources.deed import Deed
@@ -51,19 +50,20 @@ def fields(text: str) -> tuple[int, str | None, Fields]:
         for before, after in (("old auid", "old-auid"), ("new auid", "auid"), ("old ses", "old-ses")):
             body = body.replace(before, after, 1)
         body = body.replace("new ses", "ses", 1)
-    found: Fields = {"type": kind}
-    for pair in islice(_PAIR.finditer(body), MOST_FIELDS):
-        found.setdefault(pair[1], _plain(kind, pair[1], pair[2]))
+    written = dict(reversed(_PAIR.findall(body)[:MOST_FIELDS]))
+    found = {key: value[1:-1] if value[:1] == '"' else value for key, value in written.items()}
+    encoded = [key for key in written if _ARGUMENT.fullmatch(key)] if kind == "EXECVE" else written.keys() & _ENCODED
+    for key in encoded:
+        if written[key][:1] != '"':
+            found[key] = _decoded(written[key])
+    found["type"] = kind
     return time, node, found
 
 
-def _plain(kind: str, key: str, value: str) -> str:
-    if value.startswith('"'):
-        return value[1:-1]
-    encoded = key in _ENCODED or (kind == "EXECVE" and _ARGUMENT.fullmatch(key))
-    if encoded and _HEX.fullmatch(value):
-        return bytes.fromhex(value).replace(b"\0", b" ").decode("utf-8", "replace")
-    return value
+def _decoded(value: str) -> str:
+    if not _HEX.fullmatch(value):
+        return value
+    return bytes.fromhex(value).replace(b"\0", b" ").decode("utf-8", "replace")
 
 
 def deed(found: Mapping[str, str], host: str | None) -> Deed:

@@ -53,34 +53,48 @@ def normalise(record: Mapping[str, Any], raw: bytes) -> list[AuditEvent]:
 
 
 def _record(line: str, parts: syslog.Line) -> dict[str, Any]:
-    time, host, found = parts.time, parts.host, dict[str, Any]()
+    time, host = parts.time, parts.host
+    found: dict[str, Any] = {}
     if auditd.is_audit(parts.text):
         stamp, node, fields = auditd.fields(parts.text)
         time = time if stamp == UNTIMED else stamp
         host = node or host
         deed = auditd.deed(fields, host)
-        found = {key: value for key, value in fields.items() if key not in _OURS}
+        found.update(fields)
+        for key in fields.keys() & _OURS:
+            del found[key]
     else:
         deed = linux_messages.interpret(parts.program, parts.module, parts.text)
     found["message"] = line
-    written = None if time == UNTIMED else rfc3339(time)
-    for key, value in (("timestamp", written), ("host", host), ("program", parts.program), ("pid", parts.pid)):
-        if value is not None:
-            found[key] = value
-    return _told(found, deed)
-
-
-def _told(found: dict[str, Any], deed: Deed) -> dict[str, Any]:
-    found["action"], found["outcome"] = deed.action, deed.outcome
-    told = {"user": deed.user, "target": deed.target, "source_ip": deed.source_ip, "session": deed.session}
-    found.update((key, value) for key, value in told.items() if value is not None)
-    if deed.resource is not None:
-        found["resource"] = {"type": deed.resource[0], "name": deed.resource[1]}
-    if not deed.authenticated:
-        found["authenticated"] = False
-    if deed.repeated > 1:
-        found["repeated"] = deed.repeated
+    if time != UNTIMED:
+        found["timestamp"] = rfc3339(time)
+    if host is not None:
+        found["host"] = host
+    if parts.program is not None:
+        found["program"] = parts.program
+    if parts.pid is not None:
+        found["pid"] = parts.pid
+    _tell(found, deed)
     return found
+
+
+def _tell(found: dict[str, Any], deed: Deed) -> None:
+    action, outcome, user, target, resource, source_ip, session, authenticated, repeated = deed
+    found["action"], found["outcome"] = action, outcome
+    if user is not None:
+        found["user"] = user
+    if target is not None:
+        found["target"] = target
+    if source_ip is not None:
+        found["source_ip"] = source_ip
+    if session is not None:
+        found["session"] = session
+    if resource is not None:
+        found["resource"] = {"type": resource[0], "name": resource[1]}
+    if not authenticated:
+        found["authenticated"] = False
+    if repeated > 1:
+        found["repeated"] = repeated
 
 
 def _shipped(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -90,7 +90,7 @@ class TestStorage:
             (lambda data: data[:-1], "expected"),
             (lambda data: data + b"\0", "expected"),
             (lambda data: data * 1000, "expected"),
-            (lambda data: b"BL\x02\n" + data[4:], "another version"),
+            (lambda data: b"BL\x09\n" + data[4:], "another version"),
             (lambda data: data[:100] + bytes([data[100] ^ 1]) + data[101:], "checksum"),
         ],
     )

@@ -58,8 +58,8 @@ class TestReasons:
         for second in range(40):
             learn(baseline, observe(event(NOON + second, resource=Resource("object", str(second)))))
         said = reasons(model, baseline, event(NOON + 40, resource=Resource("object", "40")))
-        assert "about 40 events in 15 min, usual peak 2, highest 2" in said
-        assert "about 40 resources in 15 min, usual peak 2, highest 2" in said
+        assert "about 40 events in 15 min, usual peak 2, highest 2.1" in said
+        assert "about 40 resources in 15 min, usual peak 2, highest 2.1" in said
 
     def test_denials(self, model: Model, baseline: Baseline) -> None:
         for second in range(9):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from math import exp, isfinite, log, log1p, log2, sqrt
+from math import exp, isfinite, log1p, log2, sqrt
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +13,6 @@ from audit.event import Resource
 from detectors.baseline import (
     DENIALS,
     EVENTS,
-    FOLDED_AT,
     FOLDS,
     HALF_LIFE,
     NEWEST,
@@ -201,7 +200,8 @@ class TestPace:
         shrunk = baseline.scalars[FOLDS] / (baseline.scalars[FOLDS] + 5)
         recent = short_counts(baseline, observe(event(start + 99)))[0]
         burst = row(baseline, time=start + 99)
-        assert burst["rate_record"] == pytest.approx(log((recent + 5) / (highest + 5)) * shrunk, rel=0.01)
+        known = highest * 1.1 + 0.5
+        assert burst["rate_record"] == pytest.approx(log1p((recent - known) / (known + 5)) * shrunk, rel=0.01)
         assert burst["spread_record"] == 0.0
 
     def test_what_was_done_before_is_no_record(self) -> None:
@@ -211,15 +211,15 @@ class TestPace:
             for second in range(100):
                 learn(baseline, observe(event(start + second)))
         again = row(baseline, time=start + 100)
-        assert again["rate_record"] < 0.1
+        assert again["rate_record"] == 0.0
         assert again["rate_z"] > 3
 
     def test_a_record_is_forgotten_with_the_half_life(self) -> None:
         baseline = habitual()
         top = baseline.scalars[RATE_TOP]
-        learn(baseline, observe(event(int(baseline.scalars[FOLDED_AT]) + HALF_LIFE)))
-        assert baseline.scalars[RATE_TOP] == pytest.approx(max(top / 2, baseline.scalars[RATE_TOP]))
-        assert baseline.scalars[RATE_TOP] < top
+        for step in range(3):
+            learn(baseline, observe(event(MONDAY + 28 * 86_400 + step * HALF_LIFE)))
+        assert baseline.scalars[RATE_TOP] == pytest.approx(max(top / 4, 1.0), rel=0.02)
 
     def test_less_than_usual_is_not_strange(self) -> None:
         assert row(habitual(), time=MONDAY + 28 * 86_400 + TEN % 86_400)["rate_z"] == 0.0
@@ -295,7 +295,7 @@ class TestNotice:
             learn(each, observe(event(self.START + 200)))
             learn(each, observe(event(self.START + 4000)))
         for scalar in (RATE_MEAN, RATE_VAR, RATE_TOP):
-            assert baseline.scalars[scalar] == pytest.approx(calm.scalars[scalar], rel=1e-6)
+            assert baseline.scalars[scalar] == pytest.approx(calm.scalars[scalar], rel=1e-3)
 
     def test_only_suspicion_is_no_look_at_a_peak_of_nothing(self) -> None:
         baseline = habitual()

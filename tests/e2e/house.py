@@ -21,6 +21,8 @@ from streams.settings import Settings
 
 AUDITWATCH = Path(sys.executable).with_name("auditwatch")
 PATIENCE = 60.0
+SESSION_SECONDS = 3
+"""Shorter than in production, where most of each of these tests would be waiting for dead members to be missed."""
 
 
 class Server(Protocol):
@@ -166,6 +168,7 @@ class House:
             "AUDITWATCH_BROKER": self.broker.url,
             "AUDITWATCH_REDIS": self.redis.url,
             "AUDITWATCH_LISTEN": listen,
+            "AUDITWATCH_SESSION_SECONDS": str(SESSION_SECONDS),
             "PYTHONUNBUFFERED": "1",
         }
         if self.context:

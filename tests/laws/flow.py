@@ -13,7 +13,7 @@ from audit.finding import Finding
 from streams.detections import Detections
 from streams.packet import Output, Signal, decode_signals, mark, parcels
 from streams.pipeline import Correlate, Score
-from streams.processor import Fault, Gap, Message, Processor
+from streams.processor import Fault, Message, Processor
 from streams.store import MemoryStateStore, Write
 
 PARTITIONS = 2
@@ -66,7 +66,7 @@ class FlakyStore(MemoryStateStore):
 class Flow:
     """audit.events and audit.findings as lists, the two stores, the alerts, and as many workers as are asked for."""
 
-    def __init__(self, detections: Detections, chunk: int = 256) -> None:
+    def __init__(self, detections: Detections) -> None:
         self.detections = detections
         self.trouble = Trouble()
         self.stores = FlakyStore(self.trouble), FlakyStore(self.trouble)
@@ -76,7 +76,6 @@ class Flow:
         self.history: list[Any] = []
         self.workers = [self.worker(), self.worker()]
         self.raw = 0
-        self.chunk = chunk
 
     def worker(self) -> list[Processor[Any, Any]]:
         return [
@@ -84,16 +83,24 @@ class Flow:
             Processor(Correlate(), self.stores[CORRELATE], self._to_alerts),
         ]
 
-    def send(self, events: Sequence[AuditEvent], per_message: int = 10) -> None:
-        """Puts events into audit.events the way normalise does: some raw messages at a time, packed by partition."""
-        for start in range(0, len(events), 4 * per_message):
-            outputs = []
-            for index, event in enumerate(events[start : start + 4 * per_message]):
-                place = mark(self.raw + index // per_message, index % per_message)
-                outputs.append(Output(0, place, event.actor.id, event))
+    def send(self, events: Sequence[AuditEvent], again: Random | None = None) -> None:
+        """Puts events into audit.events as normalise does, ten to a raw message; `again`: with crashes of its own.
+
+        It keeps no state: after a crash it begins at the last offset committed and sends everything from there again.
+        """
+        rounds: list[list[Output[AuditEvent]]] = []
+        for start in range(0, len(events), 40):
+            batch = enumerate(events[start : start + 40])
+            rounds.append([Output(0, mark(self.raw + at // 10, at % 10), event.actor.id, event) for at, event in batch])
             self.raw += 4
-            for target, payload in parcels(outputs, {0: "audit.raw.all/0@a/1"}, PARTITIONS):
-                self.logs[SCORE][target].append(payload)
+            self._send(rounds[-1])
+            if again and again.random() < 0.3:
+                for outputs in rounds[-again.randint(1, 4) :]:
+                    self._send(outputs)
+
+    def _send(self, outputs: Sequence[Output[AuditEvent]]) -> None:
+        for target, payload in parcels(outputs, {0: "audit.raw.all/0@a/1"}, PARTITIONS):
+            self.logs[SCORE][target].append(payload)
 
     async def step(self, worker: int, stage: int, partition: int, count: int, back: int = 0) -> bool:
         """Lets a worker fold the next messages (from `back` before them on); False where there are none."""
@@ -105,13 +112,10 @@ class Flow:
         messages = [Message(partition, start + at, payload) for at, payload in enumerate(log[start : start + count])]
         if not messages:
             return False
-        gaps: list[Gap] = []
         try:
-            gaps = await processor.step(messages, self.detections)
+            await processor.step(messages, self.detections)
         except Crash:
             assert partition not in processor.owned
-        for gap in gaps:
-            processor.forget(gap.partition)
         self.history.append([store.copy() for store in self.stores])
         return True
 

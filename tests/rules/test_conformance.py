@@ -1,48 +1,70 @@
-"""Our matcher against the reference backend (pysigma-backend-sqlite), SigmaHQ's rules on real events."""
+"""Our matcher against the reference backend (pysigma-backend-sqlite): SigmaHQ's rules on real events."""
 
 from __future__ import annotations
 
-import itertools
-import json
-import re
-import sqlite3
-from collections.abc import Iterator, Mapping
+import gzip
+from functools import cache
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import pytest
-import yaml
-from sigma.backends.sqlite import sqliteBackend
 from sigma.collection import SigmaCollection
 
+from audit.context import EMPTY
+from audit.sources import SOURCES
+from audit.sources.reader import Reject, read
 from rules.sigma import load
-from tests.rules.conftest import HEAD, event, raw_records
+from tests.rules.conftest import DATA, HEAD, event
+from tests.rules.reference import Flat, flattened, matches, reference
 from tests.rules.vectors import VECTORS
 
+ARRIVAL = 1_900_000_000_000_000
+
 CASES = [
-    ("cloudtrail", ("cloud/aws",), 350, 57, 200),
-    ("okta", ("identity/okta",), 60, 21, 5),
-    ("github", ("application/github",), 60, 15, 10),
-    ("kubernetes", ("application/kubernetes",), 100, 16, 40),
+    # source, folder of records, folders of rules; rules, records and matches there are at least
+    ("cloudtrail", "cloudtrail", ("cloud/aws",), 57, 3_000, 340),
+    ("okta", "okta", ("identity/okta",), 21, 50, 7),
+    ("github", "github", ("application/github",), 15, 180, 20),
+    ("kubernetes", "kubernetes", ("application/kubernetes",), 16, 120, 55),
+    ("entra", "azure", ("cloud/azure",), 123, 280, 70),
+    ("o365", "o365", ("cloud/m365",), 19, 3_400, 1),
+    ("gcp", "gcp", ("cloud/gcp",), 26, 120, 9),
+    ("google_workspace", "google_workspace", ("cloud/gcp/gworkspace",), 10, 600, 12),
+    ("linux", "linux", ("linux/auditd",), 53, 2_400, 5),
+    ("duo", "duo", ("identity/cisco_duo",), 1, 40, 1),
+    ("onelogin", "onelogin", ("identity/onelogin",), 2, 20, 2),
+    ("atlassian", "atlassian", ("application/bitbucket",), 14, 520, 6),
 ]
-Row = tuple[str | None, ...]
 
 
-@pytest.mark.parametrize(("source", "folders", "events", "rules", "matches"), CASES)
+@cache
+def records(source: str, folder: str) -> tuple[Flat, ...]:
+    """Every real record our normaliser takes, with its event."""
+    assert source in SOURCES
+    found = []
+    for file in sorted((DATA / folder).glob("*.jsonl.gz")):
+        for line in gzip.open(file):
+            raw = msgspec.json.decode(line)["raw"]
+            payload = raw.encode() if isinstance(raw, str) else msgspec.json.encode(raw)
+            for entry in read(source, payload, ARRIVAL, EMPTY):
+                if not isinstance(entry, Reject):
+                    found += [flattened(msgspec.json.decode(one.raw), one) for one in entry]
+    return tuple(found)
+
+
+@pytest.mark.parametrize(("source", "folder", "folders", "many", "least", "few"), CASES)
 def test_matches_are_those_of_the_reference(
-    data: Path, source: str, folders: tuple[str, ...], events: int, rules: int, matches: int
+    data: Path, source: str, folder: str, folders: tuple[str, ...], many: int, least: int, few: int
 ) -> None:
     paths = [data / "sigma" / "rules" / folder for folder in folders]
-    records = list(raw_records(data / source))
-    ours = load(paths)
-    wanted = set(_reference(paths, records))
-    found = {
-        (number, rule.id) for number, record in enumerate(records) for rule in ours.match(event(source=source), record)
-    }
-    assert len(records) >= events
-    assert len(ours.rules) == rules
+    flat, ours = records(source, folder), load(paths)
+    asked = {rule.path for rule in ours.of(source)}
+    wanted = set(reference([file for path in paths for file in sorted(path.rglob("*.yml")) if file in asked], flat))
+    found = {(number, rule.id) for number, one in enumerate(flat) for rule in ours.match(one.event, one.record)}
     assert found == wanted
-    assert len(wanted) >= matches, "too few matches to prove anything"
+    assert len(ours.rules) == many
+    assert len(flat) >= least
+    assert len(found) >= few, "too few matches to prove anything"
 
 
 def test_every_cloud_rule_loads(data: Path) -> None:
@@ -58,65 +80,7 @@ def test_vectors_hold_by_the_reference_too() -> None:
         if any(order in detection for order in ("|lt", "|gt")):
             continue  # the table's columns are text, and text has its own order
         text = HEAD + "detection:\n" + "".join(f"  {line}\n" for line in detection.splitlines())
-        if bool(list(_matches(SigmaCollection.from_yaml(text), [_flattened(record)]))) is not wanted:
+        flat = [flattened(record, event())]
+        if bool(list(matches(SigmaCollection.from_yaml(text), flat))) is not wanted:
             differing.append((detection, record))
     assert differing == []
-
-
-def _reference(paths: list[Path], records: list[Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
-    """(record number, rule id) of every match."""
-    flat = [_flattened(record) for record in records]
-    for file in sorted(file for path in paths for file in path.rglob("*.yml")):
-        collection = SigmaCollection.from_dicts(list(yaml.safe_load_all(file.read_text())))
-        for number in _matches(collection, flat):
-            yield number, str(collection.rules[0].id)
-
-
-def _matches(collection: SigmaCollection, flat: list[dict[str, list[str]]]) -> Iterator[int]:
-    """Each record is one row, or one for every combination of list members."""
-    backend = sqliteBackend(table="logs", fulltext_field="everything", collate_nocase=True)
-    columns = sorted({*backend.required_fields(collection.rules[0]), "everything"})
-    connection = _table(columns, flat)
-    for query in backend.convert(collection):
-        for (number,) in connection.execute(query.replace("SELECT *", "SELECT DISTINCT number", 1)):
-            yield number
-    connection.close()
-
-
-def _table(columns: list[str], flat: list[dict[str, list[str]]]) -> sqlite3.Connection:
-    connection = sqlite3.connect(":memory:")
-    connection.create_function("REGEXP", 2, lambda pattern, text: text is not None and bool(re.search(pattern, text)))
-    declared = ", ".join(f'"{column}" TEXT COLLATE NOCASE' for column in columns)
-    connection.execute(f"CREATE TABLE logs (number INTEGER, {declared})")
-    marks = ", ".join("?" * (len(columns) + 1))
-    rows = ((number, *row) for number, values in enumerate(flat) for row in _rows(columns, values))
-    connection.executemany(f"INSERT INTO logs VALUES ({marks})", rows)
-    return connection
-
-
-def _rows(columns: list[str], values: dict[str, list[str]]) -> Iterator[Row]:
-    return itertools.product(*(values.get(column) or [None] for column in columns))
-
-
-def _flattened(record: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Dotted path -> texts at it. A dict is its JSON text too; list members share their list's path."""
-    found: dict[str, list[str]] = {}
-    everything: list[str] = []
-
-    def walk(path: str, value: Any) -> None:
-        if isinstance(value, list):
-            for member in value:
-                walk(path, member)
-        elif isinstance(value, dict):
-            found.setdefault(path, []).append(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
-            for key, inner in value.items():
-                walk(f"{path}.{key}", inner)
-        elif value is not None:
-            text = {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
-            found.setdefault(path, []).append(text)
-            everything.append(text)
-
-    for key, value in record.items():
-        walk(key, value)
-    found["everything"] = ["\n".join(everything)]
-    return found

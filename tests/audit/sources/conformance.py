@@ -27,6 +27,13 @@ FOLDERS = {
     "google_workspace": "google_workspace",
     "gcp": "gcp",
     "linux": "linux",
+    "auth0": "auth0",
+    "onelogin": "onelogin",
+    "duo": "duo",
+    "cloudflare": "cloudflare",
+    "slack": "slack",
+    "onepassword": "onepassword",
+    "atlassian": "atlassian",
 }
 """Folder of real data -> the source that reads it."""
 
@@ -76,7 +83,7 @@ def verdicts() -> dict[tuple[str, str, str], bool]:
 
 
 def same_time(event: AuditEvent, line: dict[str, Any]) -> bool | None:
-    """To the unit the other product keeps; without the year where the line has none."""
+    """To the unit the other product keeps (seconds or milliseconds); without the year where a line has none."""
     expected = line["expected"]
     claim = expected.get("timestamp", expected.get("p_event_time"))
     if claim is None:
@@ -85,7 +92,8 @@ def same_time(event: AuditEvent, line: dict[str, Any]) -> bool | None:
         time = parse_rfc3339(claim)
         if isinstance(line["raw"], str) and re.match(r"[A-Z][a-z]{2} ", line["raw"]):
             return rfc3339(time)[5:] == rfc3339(event.time)[5:]
-        return time // 1000 == event.time // 1000
+        unit = 1000 if time % MICROSECONDS else MICROSECONDS
+        return time // unit == event.time // unit
     time = int(claim) * (1000 if claim > 10**11 else MICROSECONDS)
     return time // MICROSECONDS == event.time // MICROSECONDS
 

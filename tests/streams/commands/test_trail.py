@@ -5,15 +5,16 @@ import subprocess
 import time
 from pathlib import Path
 
+from audit.event import AuditEvent, Principal
 from streams.kafka import EVENTS
 from streams.packet import Packet, encode, mark
 from streams.settings import Settings
-from tests.rules.conftest import event
 from tests.streams.commands.conftest import Run, lines, send, start
 
 
 def test_it_writes_until_told_to_stop_and_replay_reads_it(run: Run, own_broker: Settings, place: Path) -> None:
-    events = [event(id=f"e{number}") for number in range(3)]
+    alice = Principal("alice", "alice@example.com")
+    events = [AuditEvent(f"e{number}", 1_772_442_847_000_000, "okta", "x", "success", alice) for number in range(3)]
     packet = Packet("audit.raw.okta/0@x", [mark(0, number) for number in range(3)], events)
     send(own_broker, EVENTS, [encode(packet)])
     process = start(place, "trail", "--every", "0.5", stderr=subprocess.PIPE)

@@ -1,0 +1,449 @@
+"""The window of one group: matches in order of event time, and when their correlation fired.
+
+What fired, when and on what evidence is a function of the matches that came, not of their order, as long as none is
+later than the correlation's slack and none was evicted: a match changes what is known about the times it belongs to,
+at once for conditions that more matches can only confirm, and after the slack for all others.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Sequence
+
+import msgspec
+
+from rules.correlation import BETWEEN, EPISODE, Correlation, Entry
+from rules.correlation_evidence import Evidence
+from rules.correlation_measure import (
+    Fraction,
+    Prompt,
+    amount,
+    follows,
+    fraction_measure,
+    holds,
+    prompt_measure,
+)
+from rules.correlation_section import TEMPORAL
+
+VERSION = 2
+MOST_BINS = 8
+MOST_ABSENTS = 500
+
+
+class Bin(msgspec.Struct, array_like=True, gc=False):
+    """What one finding covers: the first and last time it fired, and evidence that left the window since."""
+
+    index: int
+    first: int
+    last: int
+    untold: bool = True
+    spilled: Evidence = msgspec.field(default_factory=Evidence)
+
+
+class Packed(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A window as it is stored."""
+
+    stamp: str
+    entries: list[Entry]
+    fired: list[int]
+    bins: list[Bin]
+    reached: list[int]
+    absents: list[int]
+    settled: int
+    newest: int
+    evicted: int
+
+
+class Window:
+    """Matches of one group in order of time.
+
+    `fired` are the times at which the correlation fired that still have evidence in the window; `reached` those at
+    which it waits for what must not follow (`absents`). All up to `settled` is judged. `evicted` counts matches that
+    had to go before their time, or came too late. `news` collects new times for a correlation that counts this one.
+    """
+
+    __slots__ = (
+        "_absent",
+        "_at_once",
+        "_fraction",
+        "_keep",
+        "_most",
+        "_packed",
+        "_prompt",
+        "_same",
+        "_size",
+        "_slack",
+        "_span",
+        "absents",
+        "bins",
+        "correlation",
+        "entries",
+        "evicted",
+        "fired",
+        "newest",
+        "news",
+        "reached",
+        "settled",
+        "times",
+    )
+
+    def __init__(self, correlation: Correlation, packed: Packed | None = None) -> None:
+        self.correlation = correlation
+        self.entries: list[Entry] = packed.entries if packed else []
+        self.times = [entry.time for entry in self.entries]
+        self.fired: list[int] = packed.fired if packed else []
+        self.bins: list[Bin] = packed.bins if packed else []
+        self.reached: list[int] = packed.reached if packed else []
+        self.absents: list[int] = packed.absents if packed else []
+        self.settled = packed.settled if packed else -1
+        self.newest = packed.newest if packed else 0
+        self.evicted = packed.evicted if packed else 0
+        self.news: list[int] = []
+        self._packed: msgspec.Raw | None = None
+        self._absent = correlation.absent
+        self._at_once = correlation.timing == "prompt"
+        self._most = correlation.most_entries
+        self._size = correlation.bin
+        self._slack = correlation.slack
+        self._span = correlation.timespan
+        self._keep = correlation.timespan + correlation.delay + correlation.slack
+        self._prompt: Prompt | None = None
+        self._fraction: Fraction | None = None
+        self._same: set[Entry] | None = None
+
+    @classmethod
+    def unpack(cls, correlation: Correlation, raw: msgspec.Raw) -> Window:
+        """A stored window; a new one, with one eviction counted, where it is of another version or another rule."""
+        try:
+            packed = _PACKED.decode(raw)
+        except msgspec.ValidationError:
+            packed = None
+        window = cls(correlation, packed if packed and packed.stamp == stamp_of(correlation) else None)
+        if packed is None or packed.stamp != stamp_of(correlation):
+            window.evicted = 1
+        return window
+
+    def pack(self) -> msgspec.Raw:
+        """The window as it is stored."""
+        if self._packed is None:
+            stored = Packed(
+                stamp_of(self.correlation),
+                self.entries,
+                self.fired,
+                self.bins,
+                self.reached,
+                self.absents,
+                self.settled,
+                self.newest,
+                self.evicted,
+            )
+            self._packed = msgspec.Raw(_ENCODE(stored))
+        return self._packed
+
+    def take(self, entry: Entry) -> None:
+        """A match comes in."""
+        self._packed = None
+        time = entry.time
+        if entry.rule == self._absent:
+            self._take_absent(time)
+        elif time > self.newest:
+            self.newest = time
+            self._same = None
+            self.times.append(time)
+            self.entries.append(entry)
+            if self._at_once and (self._prompt or self._remembered(time)).push(entry):
+                self._reach(time)
+        elif not self._take_among(entry):
+            return
+        if self._absent >= 0 or not self._at_once:
+            self.settle(self.newest - self._slack)
+        times, horizon = self.times, self.newest - self._keep
+        if times and times[len(times) // 4] <= horizon:
+            self._prune(horizon)
+        if len(times) > self._most:
+            self._evict()
+
+    def _remembered(self, time: int) -> Prompt:
+        """The measure after the entries before `time` that are in its window."""
+        measure = prompt_measure(self.correlation)
+        start, end = bisect_right(self.times, time - self._span), bisect_left(self.times, time)
+        for at in range(start, end):
+            measure.push(self.entries[at])
+        self._prompt = measure
+        return measure
+
+    def _take_among(self, entry: Entry) -> bool:
+        """A match at a time that has been, or of the same time as the newest; False where nothing changes."""
+        time = entry.time
+        if time <= self.newest - self._keep:
+            self.evicted += 1
+            return False
+        if time == self.newest and self.times and self.times[-1] == time:
+            return self._take_same(entry)
+        low, high = bisect_left(self.times, time), bisect_right(self.times, time)
+        if entry in self.entries[low:high]:
+            return False
+        self.times.insert(high, time)
+        self.entries.insert(high, entry)
+        if self._at_once:
+            self._sweep(time)
+        elif time <= self.settled:
+            self._fraction = None
+        self._touch(time)
+        return True
+
+    def _take_same(self, entry: Entry) -> bool:
+        if self._same is None:
+            self._same = set(self.entries[bisect_left(self.times, entry.time) :])
+        if entry in self._same:
+            return False
+        self._same.add(entry)
+        self.times.append(entry.time)
+        self.entries.append(entry)
+        if self._at_once:
+            measure = self._prompt
+            if measure is None:
+                self._sweep(entry.time)
+            elif measure.push(entry):
+                self._reach(entry.time)
+        self._touch(entry.time)
+        return True
+
+    def _sweep(self, time: int) -> None:
+        """Judges anew the times a match at `time` belongs to."""
+        measure = prompt_measure(self.correlation)
+        end = time + self._span
+        for at in range(bisect_right(self.times, time - self._span), len(self.times)):
+            entry = self.entries[at]
+            if measure.push(entry) and time <= entry.time < end:
+                self._reach(entry.time)
+        self._prompt = measure
+
+    def _take_absent(self, time: int) -> None:
+        self.newest = max(self.newest, time)
+        at = bisect_left(self.absents, time)
+        if self.absents[at : at + 1] != [time]:
+            self.absents.insert(at, time)
+        if len(self.absents) > MOST_ABSENTS:
+            del self.absents[0]
+            self.evicted += 1
+
+    def _reach(self, time: int) -> None:
+        """The condition holds at a time: it fires, or waits for what must not follow."""
+        if self._absent < 0:
+            self._fire(time)
+        elif not self.reached or time > self.reached[-1]:
+            self.reached.append(time)
+        elif self.reached[bisect_left(self.reached, time)] != time:
+            insort(self.reached, time)
+
+    def _fire(self, time: int) -> None:
+        fired = self.fired
+        if not fired or time > fired[-1]:
+            fired.append(time)
+        else:
+            at = bisect_left(fired, time)
+            if fired[at] != time:
+                fired.insert(at, time)
+        index = time // self._size
+        one = self.bins[-1] if self.bins and self.bins[-1].index == index else self._bin(index, time)
+        one.first = min(one.first, time)
+        one.last = max(one.last, time)
+        one.untold = True
+        if self.correlation.parent:
+            self.news.append(time)
+
+    def _bin(self, index: int, time: int) -> Bin:
+        at = bisect_left(self.bins, index, key=_index)
+        if at == len(self.bins) or self.bins[at].index != index:
+            self.bins.insert(at, Bin(index, time, time))
+            if len(self.bins) > MOST_BINS:
+                del self.bins[0]
+                at = max(0, at - 1)
+        return self.bins[at]
+
+    def _touch(self, time: int) -> None:
+        """New evidence at a time: findings that rest on it are told again."""
+        times = list(self._fired_on(time))
+        if times:
+            low, high = times[0] // self._size, times[-1] // self._size
+            for one in self.bins:
+                one.untold = one.untold or low <= one.index <= high
+
+    def _fired_on(self, time: int) -> Sequence[int]:
+        """The times fired for which a match at `time` is evidence."""
+        start = time + self.correlation.within
+        low = bisect_left(self.fired, start)
+        return self.fired[low : bisect_left(self.fired, start + self._span, low)]
+
+    @property
+    def known(self) -> int:
+        """Up to when all matches are known, by the newest one alone."""
+        return self.newest - self._slack
+
+    def judge(self, until: int) -> None:
+        """Time has passed: no match at or before `until` is still to come."""
+        self._packed = None
+        self.settle(until)
+
+    def retell(self, nested: str) -> None:
+        """A correlation counted here knows more: the findings that rest on it are told again."""
+        for entry in self.entries:
+            if BETWEEN in entry.source and entry.source.startswith(nested):
+                self._touch(entry.time)
+
+    def settle(self, until: int) -> None:
+        """Judges what can no longer change: no match at or before `until` is still to come."""
+        if self._absent >= 0:
+            self._settle_absence(until)
+        elif self.correlation.timing == "settled":
+            self._settle_fractions(until)
+        elif self.correlation.timing == "complete":
+            self._settle_complete(until)
+        elif self.correlation.timing == "forward":
+            self._settle_forward(until)
+
+    def _settle_absence(self, until: int) -> None:
+        within = self.correlation.within
+        for time in self.reached[bisect_right(self.reached, self.settled) :]:
+            if time + within > until:
+                break
+            after = bisect_right(self.absents, time)
+            if after == len(self.absents) or self.absents[after] > time + within:
+                self._fire(time + within)
+            self.settled = time
+
+    def _settle_fractions(self, until: int) -> None:
+        start = bisect_right(self.times, self.settled)
+        if start == len(self.times) or self.times[start] > until:
+            return
+        if self._fraction is None:
+            self._fraction = fraction_measure(self.correlation)
+            for at in range(bisect_right(self.times, self.settled - self._span), start):
+                self._fraction.push(self.entries[at])
+        end = bisect_right(self.times, until)
+        for at in range(start, end):
+            value = self._fraction.push(self.entries[at])
+            if (at + 1 == end or self.times[at + 1] != self.times[at]) and holds(self.correlation, *value):
+                self._fire(self.times[at])
+        self.settled = self.times[end - 1]
+
+    def _settle_complete(self, until: int) -> None:
+        while True:
+            start = bisect_right(self.times, self.settled)
+            if start == len(self.times) or self.times[start] + self._span - 1 > until:
+                return
+            end = self.times[start] + self._span - 1
+            inside = self.entries[start : bisect_right(self.times, end, start)]
+            if holds(self.correlation, amount(self.correlation, inside)):
+                self._fire(end)
+            self.settled = end
+
+    def _settle_forward(self, until: int) -> None:
+        start = bisect_right(self.times, self.settled)
+        while start < len(self.times) and self.times[start] + self._span - 1 <= until:
+            time = self.times[start]
+            end = time + self._span - 1
+            if follows(self.correlation, self.entries[start : bisect_right(self.times, end, start)]):
+                self._fire(end)
+            self.settled = time
+            start = bisect_right(self.times, time, start)
+
+    def due(self) -> int | None:
+        """The event time at which something is to be judged or told; None where nothing waits."""
+        lateness = self.correlation.lateness
+        dues = [self._since(one) + lateness for one in self.bins if one.untold]
+        if self._absent >= 0 or not self._at_once:
+            waiting = self.reached if self._absent >= 0 else self.times
+            first = bisect_right(waiting, self.settled)
+            if first < len(waiting):
+                dues.append(waiting[first] + self.correlation.delay + lateness)
+        return min(dues, default=None)
+
+    def ready(self, until: int) -> list[Bin]:
+        """The bins to be told, now that no match at or before `until` is still to come; they count as told."""
+        found = [one for one in self.bins if one.untold and self._since(one) <= until]
+        for one in found:
+            one.untold = False
+            self._packed = None
+        return found
+
+    def _since(self, one: Bin) -> int:
+        """Up to when matches must be known before a finding is told.
+
+        0: it is told at once. Only over more than one episode (a timespan beyond four hours) a late match could still
+        move the time it bears, that of its first firing, to the episode before, and there make another alert.
+        """
+        if not self._at_once or self._size <= EPISODE:
+            return 0
+        begin = one.first - one.first % EPISODE
+        return begin - 1 if begin > one.index * self._size else 0
+
+    def evidence(self, one: Bin) -> Evidence:
+        """All that a bin's finding rests on, as far as it is kept."""
+        found = one.spilled.copy()
+        size = self._size
+        low = bisect_right(self.times, one.first - self._span - self.correlation.within)
+        high = bisect_right(self.times, one.last - self.correlation.within)
+        for entry in self.entries[low:high]:
+            if any(time // size == one.index for time in self._ends(entry.time)):
+                found.add(entry)
+        return found
+
+    def _ends(self, time: int) -> Sequence[int]:
+        """First and last of the times fired that rest on a match at `time`: they lie in one bin or in two."""
+        times = self._fired_on(time)
+        return (times[0], times[-1]) if times else ()
+
+    def _prune(self, horizon: int) -> None:
+        """Forgets what no judgement can need again."""
+        cut = bisect_right(self.times, horizon)
+        self._spill(self.entries[:cut])
+        del self.times[:cut]
+        del self.entries[:cut]
+        del self.fired[: bisect_right(self.fired, horizon)]
+        del self.reached[: bisect_right(self.reached, horizon)]
+        del self.absents[: bisect_right(self.absents, horizon)]
+
+    def _spill(self, entries: Sequence[Entry]) -> None:
+        if not self.fired:
+            return
+        size = self._size
+        bins = {one.index: one for one in self.bins}
+        for entry in entries:
+            for index in {time // size for time in self._ends(entry.time)}:
+                if index in bins:
+                    bins[index].spilled.add(entry)
+
+    def _evict(self) -> None:
+        """A tenth less, oldest first; where there are some, of those that say nothing a later one does not say."""
+        room = max(1, self._most // 10)
+        going = set(self._repeats()[:room]) or set(range(room))
+        self._spill([entry for at, entry in enumerate(self.entries) if at in going])
+        self.entries = [entry for at, entry in enumerate(self.entries) if at not in going]
+        self.times = [entry.time for entry in self.entries]
+        self.evicted += len(going)
+        self._same = self._prompt = self._fraction = None
+
+    def _repeats(self) -> list[int]:
+        """Matches followed by one of the same rule, or whose value came again: a flood must not hide the rest."""
+        entries = self.entries
+        if self.correlation.kind in TEMPORAL:
+            return [at for at in range(len(entries) - 1) if entries[at].rule == entries[at + 1].rule]
+        if self.correlation.kind == "value_count" or self.correlation.distinct:
+            latest = {entry.value: at for at, entry in enumerate(entries)}
+            return [at for at, entry in enumerate(entries) if latest[entry.value] != at]
+        return []
+
+
+def stamp_of(correlation: Correlation) -> str:
+    """What a stored window must bear to be read: the form it is written in, and the rule it was made by."""
+    return f"{VERSION}{correlation.stamp}"
+
+
+def _index(one: Bin) -> int:
+    return one.index
+
+
+_ENCODE = msgspec.msgpack.Encoder().encode
+_PACKED = msgspec.msgpack.Decoder(Packed)

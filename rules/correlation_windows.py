@@ -1,0 +1,252 @@
+"""The windows one entity keeps: matches in, findings out, and correlations that count other correlations.
+
+Fold many, tell once: `take` only folds; `tell` says, for all that changed, what is known by then. A finding that grows
+keeps its id, so whoever hears the last one has heard everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from audit.event import AuditEvent, rfc3339
+from audit.finding import Finding, Version, stable_id
+from rules.correlation import BETWEEN, SCALE, Correlation, Entry, Feed, Match, match_of
+from rules.correlation_evidence import MOST_EVENT_IDS, MOST_VALUES, Evidence
+from rules.correlation_window import Bin, Window
+
+MOST_WINDOWS = 256
+"""Windows one entity may have open; the one unused longest is dropped, and counted."""
+_SHOWN_VALUES = 8
+
+Find = Callable[[str], Correlation | None]
+"""The correlation of an id, None where there is none any more (a reload took it away)."""
+Now = Callable[[frozenset[str]], int]
+"""How far event time has come in these sources (none named: in all)."""
+
+
+class Windows:
+    """Windows by correlation and group, the longest unused first; unpacked when they are touched.
+
+    `dues` are the event times at which windows have something to judge or to tell. `dropped` counts windows that had
+    to go, `evicted` what has been evicted since it was read last.
+    """
+
+    __slots__ = ("_entity", "_kept", "_touched", "dropped", "dues")
+
+    def __init__(
+        self, entity: str, kept: dict[str, msgspec.Raw] | None = None, dues: dict[str, int] | None = None
+    ) -> None:
+        self._entity = entity
+        self._kept: dict[str, Window | msgspec.Raw] = dict(kept or {})
+        self._touched: dict[str, Window] = {}
+        self.dues = dues or {}
+        self.dropped = 0
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def pack(self) -> dict[str, msgspec.Raw]:
+        """What is stored; windows nobody touched are not packed again."""
+        return {key: kept.pack() if isinstance(kept, Window) else kept for key, kept in self._kept.items()}
+
+    def take(self, match: Match, find: Find) -> int:
+        """Folds a match into its window; returns how many matches or windows had to go for it."""
+        correlation = find(match.correlation)
+        return self._take(correlation, match.group, match.entry, find) if correlation else 0
+
+    def _take(self, correlation: Correlation, group: str, entry: Entry, find: Find) -> int:
+        key = f"{correlation.id}{BETWEEN}{group}"
+        window = self._touch(key, correlation)
+        before = window.evicted
+        window.take(entry)
+        gone = window.evicted - before
+        if window.news:
+            gone += self._pass_on(key, group, window, find)
+        return gone + self._drop()
+
+    def _touch(self, key: str, correlation: Correlation) -> Window:
+        kept = self._kept.pop(key, None)
+        if kept.__class__ is not Window or kept.correlation is not correlation:  # type: ignore[union-attr]
+            raw = kept.pack() if isinstance(kept, Window) else kept
+            kept = Window(correlation) if raw is None else Window.unpack(correlation, raw)
+        self._kept[key] = self._touched[key] = kept  # type: ignore[assignment]
+        return kept  # type: ignore[return-value]
+
+    def _drop(self) -> int:
+        """Drops the windows unused longest, if there are too many."""
+        gone = 0
+        while len(self._kept) > MOST_WINDOWS:
+            key = next(iter(self._kept))
+            del self._kept[key]
+            self._touched.pop(key, None)
+            self.dues.pop(key, None)
+            gone += 1
+        self.dropped += gone
+        return gone
+
+    def _pass_on(self, key: str, group: str, window: Window, find: Find) -> int:
+        """What a nested correlation fired for counts in the one that names it."""
+        correlation, gone = window.correlation, 0
+        parent = correlation.parent
+        outer = find(parent.correlation) if parent else None
+        news, window.news = window.news, []
+        if parent is None or outer is None:
+            return 0
+        parts = group.split(BETWEEN)
+        picked = BETWEEN.join(parts[at] for at in parent.picks)
+        for time in news:
+            finding = finding_id(correlation, group, time // correlation.bin)
+            value = finding if outer.distinct else ""
+            gone += self._take(outer, picked, Entry(time, key, finding, parent.rule, "", value), find)
+        return gone
+
+    def due(self) -> int | None:
+        """When something is to be judged or told next, in event time; to be asked after `tell`."""
+        return min(self.dues.values(), default=None)
+
+    def tick(self, now: Now, find: Find) -> int:
+        """Judges what waits for time to pass: absence, "less than", averages. Returns how much had to go."""
+        gone = 0
+        for key in list(self.dues):
+            name, _, group = key.partition(BETWEEN)
+            correlation = find(name)
+            if correlation is None or key not in self._kept:
+                del self.dues[key]
+                continue
+            until = now(correlation.sources) - correlation.lateness
+            if self.dues[key] - correlation.lateness <= until:
+                window = self._touch(key, correlation)
+                window.judge(until)
+                gone += self._pass_on(key, group, window, find)
+        return gone
+
+    def tell(self, version: Version, find: Find, now: Now | None = None) -> list[Finding]:
+        """The findings that are new or have grown; without `now` time is where each window's newest match is."""
+        for window in list(self._touched.values()):
+            self._touch_parent(window, find)
+        findings: list[Finding] = []
+        for key, window in self._touched.items():
+            correlation = window.correlation
+            until = now(correlation.sources) - correlation.lateness if now else window.known
+            for one in window.ready(until):
+                if not correlation.silent:
+                    group = key.partition(BETWEEN)[2]
+                    findings.append(self._finding(window, group, one, version, find))
+            due = window.due()
+            if due is None:
+                self.dues.pop(key, None)
+            else:
+                self.dues[key] = due
+        self._touched.clear()
+        return findings
+
+    def _touch_parent(self, window: Window, find: Find) -> None:
+        """A nested correlation that grew is evidence of the one that names it."""
+        parent = window.correlation.parent
+        outer = find(parent.correlation) if parent else None
+        if parent is None or outer is None or not any(one.untold for one in window.bins):
+            return
+        for key, kept in list(self._kept.items()):
+            if key.startswith(f"{outer.id}{BETWEEN}"):
+                above = kept if isinstance(kept, Window) else self._touch(key, outer)
+                above.retell(window.correlation.id)
+                self._touched[key] = above
+                self._touch_parent(above, find)
+
+    def _finding(self, window: Window, group: str, one: Bin, version: Version, find: Find) -> Finding:
+        correlation = window.correlation
+        evidence = self._evidence(window, one, find)
+        evidence.trim()
+        principals = evidence.principals
+        return Finding(
+            id=finding_id(correlation, group, one.index),
+            time=one.first,
+            kind="correlation",
+            detection=correlation.id,
+            title=correlation.title,
+            severity=correlation.severity,
+            risk=correlation.risk,
+            principal=next(iter(principals)) if len(principals) == 1 else "",
+            entity=self._entity,
+            event_ids=evidence.event_ids()[:MOST_EVENT_IDS],
+            reasons=tuple(_reasons(correlation, group, evidence)),
+            attack=correlation.attack,
+            version=version,
+            author=correlation.author,
+        )
+
+    def _evidence(self, window: Window, one: Bin, find: Find) -> Evidence:
+        """The evidence of a bin, with that of the correlations it counts."""
+        found = window.evidence(one)
+        for entry in found.nested:
+            inner = find(entry.source.partition(BETWEEN)[0])
+            kept = self._kept.get(entry.source)
+            if inner is None or kept is None:
+                continue
+            below = kept if isinstance(kept, Window) else Window.unpack(inner, kept)
+            for other in below.bins:
+                if other.index == entry.time // inner.bin:
+                    found.join(self._evidence(below, other, find))
+        return found
+
+
+def finding_id(correlation: Correlation, group: str, index: int) -> str:
+    """One id per correlation, group and bin."""
+    return stable_id("correlation", correlation.id, group, index)
+
+
+def feeds_of(correlation: Correlation) -> Iterator[Feed]:
+    """How matches reach a correlation and those it counts."""
+    yield from correlation.feeds
+    for nested in correlation.nested:
+        yield from feeds_of(nested)
+
+
+def family(correlation: Correlation) -> dict[str, Correlation]:
+    """A correlation and those it counts, by id."""
+    found = {correlation.id: correlation}
+    for nested in correlation.nested:
+        found |= family(nested)
+    return found
+
+
+def fires(correlation: Correlation, matched: Iterable[tuple[str, AuditEvent, Mapping[str, Any]]]) -> bool:
+    """Whether matches (rule id, event, record) make a correlation fire, in this order and when nothing follows them."""
+    known = family(correlation).get
+    feeds: dict[str, list[Feed]] = {}
+    for feed in feeds_of(correlation):
+        feeds.setdefault(feed.rule_id, []).append(feed)
+    entities: dict[str, Windows] = {}
+    for rule_id, event, record in matched:
+        for feed in feeds.get(rule_id, ()):
+            if match := match_of(feed, event, record):
+                entities.setdefault(match.entity, Windows(match.entity)).take(match, known)
+    return any([windows.fired(correlation.id, known) for windows in entities.values()])
+
+
+def _reasons(correlation: Correlation, group: str, evidence: Evidence) -> Iterator[str]:
+    by = ", ".join(
+        f"{field.removeprefix('auditwatch.')} {value}"
+        for field, value in zip(correlation.group_by, group.split(BETWEEN), strict=False)
+    )
+    matching = f"{evidence.count} matching event{'s' * (evidence.count != 1)}" + (f" for {by}" if by else "")
+    yield f"{matching}, from {rfc3339(evidence.earliest)} to {rfc3339(evidence.latest)}"
+    if evidence.values and correlation.kind == "value_count":
+        values = sorted(value.replace(BETWEEN, " / ") for value in evidence.values)
+        more = f" and {len(values) - _SHOWN_VALUES} more" if len(values) > _SHOWN_VALUES else ""
+        number = f"{len(values)}{' or more' * (len(values) >= MOST_VALUES)}"
+        field = correlation.field.removeprefix("auditwatch.")
+        yield f"{number} distinct values of {field}: {', '.join(values[:_SHOWN_VALUES])}{more}"
+    if correlation.absent >= 0:
+        yield f"not followed by {correlation.absent_name} within {_span(correlation.within)}"
+
+
+def _span(microseconds: int) -> str:
+    seconds, text = microseconds // SCALE, ""
+    for unit, size in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, seconds = divmod(seconds, size)
+        text += f"{count}{unit}" if count else ""
+    return text or "0s"

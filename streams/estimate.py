@@ -1,0 +1,121 @@
+"""How strange the events of a batch are, each against what its principal had learnt before it.
+
+An event that is suspected must not teach the events after it, and whether it is suspected shows only in its score. One
+by one that would be a forest call an event. So the fold guesses: it runs ahead as if all were innocent, scores all rows
+at once, and where the guess was wrong goes back to that event and on from there. The result is that of the one-by-one
+order, whatever the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from audit.event import AuditEvent
+from audit.finding import Finding, at_least
+from detectors.anomaly import anomaly_finding
+from detectors.baseline import Baseline
+from detectors.features import Observation
+from rules.correlation import Match
+from streams.detections import Detections
+from streams.principal import Held, Principal
+from streams.processor import Arrival
+
+LONGEST_RUN = 256
+"""Events of one principal guessed at once after a wrong guess; the run doubles from one while the guess holds."""
+
+
+class Deed:
+    """One event on its way through score. `grave` says that a rule suspects it, whatever its strangeness."""
+
+    __slots__ = ("arrival", "event", "findings", "grave", "matches", "observation", "principal", "strangeness")
+
+    def __init__(self, arrival: Arrival[AuditEvent], principal: Principal, observation: Observation) -> None:
+        self.arrival = arrival
+        self.event = arrival.item
+        self.principal = principal
+        self.observation = observation
+        self.findings: list[Finding] = []
+        self.matches: list[Match] = []
+        self.grave = False
+        self.strangeness = 0.0
+
+    @property
+    def signals(self) -> int:
+        """How many signals it sends, if all fit."""
+        return len(self.findings) + len(self.matches)
+
+    def row(self) -> list[float]:
+        """Its features against its principal's usual at this moment."""
+        return self.principal.row(self.observation, self.event.time)
+
+    def take(self, suspected: bool) -> None:
+        """Into its principal's usual, or held if a rule or its strangeness suspects it."""
+        if suspected or self.grave:
+            self.principal.hold(self.observation, self.event.time, teaches=not self.grave)
+        else:
+            self.principal.learn(self.observation)
+
+
+def estimate(deeds: Sequence[Deed], detections: Detections) -> None:
+    """Sets the strangeness of each deed whose actor is known, adds anomaly findings, and teaches the principals."""
+    model = detections.model
+    before: dict[Principal, tuple[Baseline, list[Held]]] = {}
+    own: dict[Principal, list[Deed]] = {}
+    rows: list[list[float]] = []
+    bars: list[float] = []
+    known = [deed for deed in deeds if deed.event.actor.identity != "anonymous"]
+    for deed in known:
+        principal = deed.principal
+        if principal not in before:
+            before[principal] = principal.copy_of_usual()
+            own[principal] = []
+        own[principal].append(deed)
+        rows.append(deed.row())
+        bars.append(model.bar(principal.baseline))
+        deed.take(suspected=False)
+    strangeness = model.score(rows) if rows else np.empty(0)
+    strange: set[Principal] = set()
+    for deed, value, bar in zip(known, strangeness.tolist(), bars, strict=True):
+        deed.strangeness = value
+        if value >= bar:
+            strange.add(deed.principal)
+    for principal in own:
+        if principal in strange:
+            principal.restore(before[principal])
+            _go_again(own[principal], principal, detections)
+
+
+def _go_again(deeds: Sequence[Deed], principal: Principal, detections: Detections) -> None:
+    """Folds one principal's deeds by runs, each guessed to end like the deed before it."""
+    model = detections.model
+    place, length, guess = 0, 1, False
+    while place < len(deeds):
+        run = deeds[place : place + length]
+        usuals, rows = [], []
+        for deed in run:
+            row = deed.row()
+            usuals.append(principal.copy_of_usual())
+            rows.append(row)
+            deed.take(guess)
+        for deed, value, usual, row in zip(run, model.score(rows).tolist(), usuals, rows, strict=True):
+            place += 1
+            suspected = _judge(deed, value, usual[0], row, detections)
+            if suspected != guess and not deed.grave:
+                principal.restore(usual)
+                deed.take(suspected)
+                length, guess = 0, suspected
+                break
+        length = min(max(1, 2 * length), LONGEST_RUN)
+
+
+def _judge(deed: Deed, strangeness: float, baseline: Baseline, row: list[float], detections: Detections) -> bool:
+    """Whether the deed is suspected for its strangeness; adds its finding where it deserves one."""
+    deed.strangeness = strangeness
+    if strangeness < detections.model.bar(baseline):
+        return False
+    told = anomaly_finding(detections.model, baseline, deed.event, row, strangeness)
+    deed.findings.append(msgspec.structs.replace(told, version=detections.version))
+    return at_least(told.severity, "medium")

@@ -1,0 +1,55 @@
+"""Law 4: order within the lateness never shows in rules, correlations and risk; how much it moves scores is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf
+from random import Random
+from statistics import quantiles
+
+import pytest
+
+from audit.event import AuditEvent
+from rules.correlation import LATENESS
+from streams.detections import Detections
+from streams.replay import Run
+from tests.laws.organisation import replayed, with_threshold
+
+
+def late(events: Sequence[AuditEvent], seed: int) -> list[AuditEvent]:
+    """The events as they come in when each is up to LATENESS late."""
+    random = Random(seed)
+    return sorted(events, key=lambda event: event.time + random.randrange(LATENESS))
+
+
+@pytest.fixture(scope="module")
+def quiet(detections: Detections) -> Detections:
+    return with_threshold(detections, inf)
+
+
+@pytest.fixture(scope="module")
+async def ordered(events: list[AuditEvent], quiet: Detections) -> Run:
+    return await replayed(events, quiet)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_order_within_the_lateness_never_shows(
+    ordered: Run, events: list[AuditEvent], quiet: Detections, seed: int
+) -> None:
+    shuffled = late(events, seed)
+    assert shuffled != events
+    run = await replayed(shuffled, quiet)
+    assert {finding.kind for finding in ordered.result.findings.values()} == {"rule", "correlation"}
+    assert run.result.findings == ordered.result.findings
+    assert run.result.alerts == ordered.result.alerts
+
+
+async def test_how_much_order_moves_scores(events: list[AuditEvent], detections: Detections) -> None:
+    """The baseline is an ordered fold: this is measured, and far from promised."""
+    first, second = [dict((await replayed(each, detections)).result.scores) for each in (events, late(events, 1))]
+    moved = [abs(score - second[name]) for name, score in first.items()]
+    median, high = quantiles(moved, n=100)[49], quantiles(moved, n=100)[94]
+    flipped = sum((first[name] >= 2.5) != (second[name] >= 2.5) for name in first)
+    print(f"scores moved: median {median:.3f}, p95 {high:.3f}, max {max(moved):.3f}; {flipped} of {len(first)} crossed")
+    assert first.keys() == second.keys()
+    assert median < 0.2
