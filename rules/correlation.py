@@ -1,46 +1,99 @@
-"""Sigma correlations in event time: matches of one group counted in a sliding window, a fold.
+"""Sigma correlations, ready to run: what a match of a rule carries to the window of its group.
 
-Each entry of a window remembers the episode it belongs to: the time at which the threshold was first reached,
-for as long as it stays reached. That makes a window a function of the matches in it, not of their arrival.
+A correlation is folded in event time by rules/correlation_window.py, among the windows of one entity by
+rules/correlation_windows.py. docs/correlations.md says what fires when, and why arrival order never shows.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from operator import eq, ge, gt
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import msgspec
 
-from audit.event import MICROSECONDS, AuditEvent, rfc3339
-from audit.finding import Finding, Severity, Version, stable_id
+from audit.event import MICROSECONDS, AuditEvent
+from audit.finding import Severity
+from rules.correlation_expression import Clause
+from rules.correlation_section import MEASURES, TEMPORAL, Kind, Operator
 from rules.fields import MISSING, Getter, View, texts
 from rules.rule import RuleTest
 
-LATENESS = 300 * MICROSECONDS
-"""How late a match may come and still be counted as if it had come in order."""
 MOST_ENTRIES = 500
-MOST_EVENT_IDS = 1000
 MOST_VALUE_LENGTH = 256
-_SHOWN_VALUES = 8
-_BETWEEN = "\x1f"
+SOURCE_LAG = 3600 * MICROSECONDS
+"""How far one source may be behind another where a correlation counts several."""
+EPISODE = 4 * 3600 * MICROSECONDS
+"""The episode of an alert: what one finding tells never spreads over two (the same as alerting's)."""
+SCALE = 1_000_000
+"""Measured numbers are kept as whole millionths: sums of them do not depend on their order."""
+BETWEEN = "\x1f"
 
-Kind = Literal["event_count", "value_count"]
-Operator = Literal["gte", "gt", "eq"]
-EntityKind = Literal["user", "ip", "session", "resource"]
+Timing = Literal["prompt", "settled", "complete", "forward"]
+"""When a condition is judged: at once; when nothing earlier can come; on a window that began with a match and is
+over; on what follows a match."""
 
-_COMPARE = {"gte": ge, "gt": gt, "eq": eq}
+EntityOf = Callable[[View, str], str]
+
+
+class Entry(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A match in a window. `rule` is the place of its rule in the correlation where that matters, else 0.
+
+    `value` is what is counted (text) or measured (a whole number of millionths). Of a correlation that another one
+    counts, `event_id` is its finding and `source` the window it fired in.
+    """
+
+    time: int
+    source: str
+    event_id: str
+    rule: int
+    principal: str
+    value: str | int = ""
+
+
+class Match(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One match on its way to the window of its group, at the entity that keeps it."""
+
+    correlation: str
+    group: str
+    entity: str
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Feed:
+    """How matches of one rule reach a correlation: the place of the rule in it, and the fields that are read.
+
+    `entity` names whom the group's window is kept by; `values` are what is counted or measured.
+    """
+
+    correlation: str
+    rule_id: str
+    rule: int
+    groups: tuple[Getter, ...]
+    values: tuple[Getter, ...]
+    numeric: bool
+    entity: EntityOf
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """A correlation that counts another one: as its rule number `rule`, grouped by these parts of the other's group."""
+
+    correlation: str
+    rule: int
+    picks: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Correlation:
-    """Counts matches of `rule_ids` per group over `timespan` (microseconds); `field` is what value_count counts.
+    """Matches of rules, counted or measured per group in a sliding window. Times in microseconds.
 
-    `groups` and `value` read the group-by fields and the counted field. `entity_kind` is what the first group-by
-    field holds; a group that is no address, session or resource counts against the actor.
+    `need` is the least count (or sum, in millionths) that fires at once; `bounds` hold the condition where it is judged later.
+    `absent` is the place of the rule that must not match `within` so long. `sources` are those its rules match in,
+    empty: any. `nested` are private copies of the correlations it counts, `parent` is set in those. `silent`: others
+    count it and it makes no findings of its own. `stamp` changes with whatever its windows depend on.
     """
 
     id: str
@@ -60,203 +113,103 @@ class Correlation:
     group_by: tuple[str, ...]
     timespan: int
     kind: Kind
-    field: str
-    op: Operator
-    threshold: int
-    entity_kind: EntityKind
-    groups: tuple[Getter, ...]
-    value: Getter | None
+    timing: Timing
+    bounds: tuple[tuple[Operator, int], ...]
+    need: int
+    fields: tuple[str, ...] = ()
+    percentile: int = 50
+    clauses: tuple[Clause, ...] = ()
+    distinct: bool = False
+    absent: int = -1
+    absent_name: str = ""
+    within: int = 0
+    lateness: int = 0
+    sources: frozenset[str] = frozenset()
+    feeds: tuple[Feed, ...] = ()
+    nested: tuple[Correlation, ...] = ()
+    parent: Parent | None = None
+    silent: bool = False
+    stamp: str = ""
+
+    @property
+    def field(self) -> str:
+        """What is counted or measured, "" where that is the match itself."""
+        return ", ".join(self.fields)
+
+    @property
+    def threshold(self) -> float:
+        """The number its condition compares with first."""
+        return self.bounds[0][1] if self.bounds else len(self.rule_ids)
+
+    @property
+    def delay(self) -> int:
+        """How long after a match its judgement can be known, lateness aside."""
+        return (self.timespan - 1 if self.timing in ("complete", "forward") else 0) + self.within
+
+    @property
+    def slack(self) -> int:
+        """How far behind the newest match of its group a match may come."""
+        return self.lateness + (0 if len(self.sources) == 1 else SOURCE_LAG)
 
     @property
     def most_entries(self) -> int:
         """How many matches a window keeps: enough to reach the threshold."""
-        return max(MOST_ENTRIES, self.threshold + 1)
+        if self.kind in MEASURES:
+            return 4 * MOST_ENTRIES
+        return max(MOST_ENTRIES, self.need * 5 // 4 + 1) if self.kind not in TEMPORAL else MOST_ENTRIES
+
+    @property
+    def bin(self) -> int:
+        """What one finding covers: an hour, two or four, or whole times four hours: no less than the timespan."""
+        for hours in (1, 2):
+            if self.timespan <= hours * 3600 * MICROSECONDS:
+                return hours * 3600 * MICROSECONDS
+        return -(-self.timespan // EPISODE) * EPISODE
 
 
-class Match(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """One match on its way to the window of its group. `value` is what a value_count counts, "" otherwise."""
-
-    correlation: str
-    group: str
-    entity: str
-    time: int
-    event_id: str
-    source: str
-    principal: str
-    value: str
-
-
-class Entry(NamedTuple):
-    """A match in a window. `trigger` is the time its episode began, 0 when the threshold is not reached."""
-
-    time: int
-    source: str
-    event_id: str
-    principal: str
-    value: str
-    trigger: int
-
-
-class Window(msgspec.Struct, array_like=True, frozen=True):
-    """The matches of one group, by time; `evicted` counts those that had to go before their time or came too late."""
-
-    entries: list[Entry] = []
-    evicted: int = 0
-
-
-def match_of(correlation: Correlation, event: AuditEvent, record: Mapping[str, Any]) -> Match | None:
-    """The match as its window takes it, or None when the event lacks a field it is grouped or counted by."""
+def match_of(feed: Feed, event: AuditEvent, record: Mapping[str, Any]) -> Match | None:
+    """The match as its window takes it, or None when the event lacks a field it is grouped, counted or measured by."""
     view = View(event, record)
-    group = [_one(get(view)) for get in correlation.groups]
-    value = "" if correlation.value is None else _one(correlation.value(view))
-    if value is None or None in group:
-        return None
-    joined = _BETWEEN.join(str(part) for part in group)
-    return Match(
-        correlation=correlation.id,
-        group=joined,
-        entity=_entity(correlation, event, joined),
-        time=event.time,
-        event_id=event.id,
-        source=event.source,
-        principal=event.actor.id,
-        value=value,
-    )
+    group: list[str] = []
+    for get in feed.groups:
+        part = _one(get(view))
+        if part is None:
+            return None
+        group.append(part)
+    value: str | int | None = ""
+    if feed.values:
+        value = _number(feed.values[0](view)) if feed.numeric else _values(feed.values, view)
+        if value is None:
+            return None
+    joined = BETWEEN.join(group)
+    entry = Entry(event.time, event.source, event.id, feed.rule, event.actor.id, value)
+    return Match(feed.correlation, joined, feed.entity(view, joined), entry)
 
 
-def fold(
-    correlation: Correlation, window: Window | None, match: Match, version: Version
-) -> tuple[Window, Finding | None]:
-    """The window with the match in it, and the finding if its episode has reached the threshold.
-
-    All matches of an episode give a finding of the same id, with what is known by then. A match already counted
-    gives the same window and None. Neither argument is changed.
-    """
-    window = window or Window()
-    entries = window.entries
-    key = (match.time, match.source, match.event_id)
-    position = bisect_left(entries, key)
-    if position < len(entries) and entries[position][:3] == key:
-        return window, None
-    if entries and match.time <= entries[-1].time - correlation.timespan - LATENESS:
-        return Window(entries, window.evicted + 1), None
-    added = Entry(*key, match.principal, match.value, 0)
-    entries = entries.copy()
-    entries.insert(position, added)
-    last = _settle(correlation, entries, position)
-    finding = _finding(correlation, match, entries, last, version) if entries[last].trigger else None
-    entries, evicted = _pruned(correlation, entries)
-    return Window(entries, window.evicted + evicted), finding
-
-
-def _settle(correlation: Correlation, entries: list[Entry], position: int) -> int:
-    """Works out the episodes anew from `position` on; answers the last entry that the new one touches and fires."""
-    end = entries[position].time + correlation.timespan
-    last = position
-    for at in range(position, len(entries)):
-        entry = entries[at]
-        trigger = _trigger(correlation, entries, at)
-        if entry.time < end and trigger:
-            last = at
-        if entry.time >= end and trigger == entry.trigger:
-            break
-        if trigger != entry.trigger:
-            entries[at] = entry._replace(trigger=trigger)
-    return last
-
-
-def _trigger(correlation: Correlation, entries: list[Entry], at: int) -> int:
-    time = entries[at].time
-    start = bisect_right(entries, time - correlation.timespan, 0, at, key=_time)
-    if not _reached(correlation, entries, start, at):
-        return 0
-    before = entries[at - 1] if at > start else None
-    return before.trigger or time if before else time
-
-
-def _time(entry: Entry) -> int:
-    return entry.time
-
-
-def _reached(correlation: Correlation, entries: list[Entry], start: int, at: int) -> bool:
-    """Whether the matches from `start` to `at`, both included, satisfy the condition."""
-    count = at - start + 1
-    if correlation.kind == "value_count":
-        count = len({entry.value for entry in entries[start : at + 1]})
-    return bool(_COMPARE[correlation.op](count, correlation.threshold))
-
-
-def _pruned(correlation: Correlation, entries: list[Entry]) -> tuple[list[Entry], int]:
-    """Without what no window and no episode can need again; and how many had to go for want of room."""
-    watermark = entries[-1].time - LATENESS
-    if entries[0].time <= watermark - correlation.timespan:
-        settled = bisect_left(entries, watermark, key=_time) - 1
-        trigger = entries[settled].trigger or watermark
-        entries = entries[bisect_right(entries, min(watermark, trigger) - correlation.timespan, key=_time) :]
-    too_many = len(entries) - correlation.most_entries
-    if too_many <= 0:
-        return entries, 0
-    return _evicted(correlation, entries), correlation.most_entries // 10
-
-
-def _evicted(correlation: Correlation, entries: list[Entry]) -> list[Entry]:
-    """A tenth less. Oldest first; of a value_count those whose value came again later, or repeats hide the rest."""
-    room = correlation.most_entries // 10
-    if correlation.kind == "event_count":
-        return entries[room:]
-    latest = {entry.value: at for at, entry in enumerate(entries)}
-    repeated = [at for at, entry in enumerate(entries) if latest[entry.value] != at][:room]
-    going = set(repeated) or set(range(room))
-    return [entry for at, entry in enumerate(entries) if at not in going]
-
-
-def _finding(correlation: Correlation, match: Match, entries: Sequence[Entry], last: int, version: Version) -> Finding:
-    trigger = entries[last].trigger
-    first = bisect_right(entries, trigger - correlation.timespan, key=_time)
-    episode = [entry for entry in entries[first:] if entry.time <= trigger or entry.trigger == trigger]
-    principals = {entry.principal for entry in episode}
-    return Finding(
-        id=stable_id("correlation", correlation.id, match.group, trigger // correlation.timespan),
-        time=trigger,
-        kind="correlation",
-        detection=correlation.id,
-        title=correlation.title,
-        severity=correlation.severity,
-        risk=correlation.risk,
-        principal=principals.pop() if len(principals) == 1 else "",
-        entity=match.entity,
-        event_ids=tuple(dict.fromkeys(entry.event_id for entry in episode))[:MOST_EVENT_IDS],
-        reasons=_reasons(correlation, match, episode),
-        attack=correlation.attack,
-        version=version,
-        author=correlation.author,
-    )
-
-
-def _reasons(correlation: Correlation, match: Match, episode: Sequence[Entry]) -> tuple[str, ...]:
-    by = ", ".join(
-        f"{field.removeprefix('auditwatch.')} {value}"
-        for field, value in zip(correlation.group_by, match.group.split(_BETWEEN), strict=False)
-    )
-    span = f"from {rfc3339(episode[0].time)} to {rfc3339(episode[-1].time)}"
-    counted = f"{len(episode)} matching events" + (f" for {by}" if by else "") + f", {span}"
-    if correlation.kind == "event_count":
-        return (counted,)
-    values = list(dict.fromkeys(entry.value for entry in episode))
-    more = f" and {len(values) - _SHOWN_VALUES} more" if len(values) > _SHOWN_VALUES else ""
-    field = correlation.field.removeprefix("auditwatch.")
-    return counted, f"{len(values)} distinct values of {field}: {', '.join(values[:_SHOWN_VALUES])}{more}"
-
-
-def _entity(correlation: Correlation, event: AuditEvent, group: str) -> str:
-    if correlation.entity_kind == "user":
-        return f"user:{event.actor.id}"
-    return f"{correlation.entity_kind}:{group.partition(_BETWEEN)[0]}"
+def _values(getters: tuple[Getter, ...], view: View) -> str | None:
+    found = [_one(get(view)) for get in getters]
+    return None if None in found else BETWEEN.join(found)  # type: ignore[arg-type]
 
 
 def _one(value: Any) -> str | None:
-    """The value as one bounded text; None when there is none."""
+    """The value as one bounded text, in lower case as Sigma compares; None when there is none."""
     if value is MISSING or value is None:
         return None
     found = texts(value)
-    return found[0][:MOST_VALUE_LENGTH].replace(_BETWEEN, " ") if found else None
+    return found[0][:MOST_VALUE_LENGTH].replace(BETWEEN, " ").lower() if found else None
+
+
+def _number(value: Any) -> int | None:
+    """The value in whole millionths; None when it is no finite number of a bearable size."""
+    found = texts(value) if value is not MISSING else []
+    if not found or len(found[0]) > 32:
+        return None
+    try:
+        number = int(found[0]) if found[0].isdecimal() else float(found[0])
+    except ValueError:
+        return None
+    return round(number * SCALE) if abs(number) <= LARGEST else None  # NaN compares false
+
+
+LARGEST = 1e15
+"""Numbers beyond this many are not measured: they are more likely made up."""

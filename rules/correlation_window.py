@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from rules.correlation import BETWEEN, EPISODE, Correlation, Entry
+from rules.correlation import EPISODE, Correlation, Entry
 from rules.correlation_evidence import Evidence
 from rules.correlation_measure import (
     Fraction,
@@ -287,9 +287,9 @@ class Window:
         self.settle(until)
 
     def retell(self, nested: str) -> None:
-        """A correlation counted here knows more: the findings that rest on it are told again."""
+        """A window counted here knows more: the findings that rest on it are told again."""
         for entry in self.entries:
-            if BETWEEN in entry.source and entry.source.startswith(nested):
+            if entry.source == nested:
                 self._touch(entry.time)
 
     def settle(self, until: int) -> None:

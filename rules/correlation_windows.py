@@ -34,7 +34,7 @@ class Windows:
     to go, `evicted` what has been evicted since it was read last.
     """
 
-    __slots__ = ("_entity", "_kept", "_touched", "dropped", "dues")
+    __slots__ = ("_entity", "_kept", "_leaving", "_touched", "dropped", "dues")
 
     def __init__(
         self, entity: str, kept: dict[str, msgspec.Raw] | None = None, dues: dict[str, int] | None = None
@@ -42,6 +42,7 @@ class Windows:
         self._entity = entity
         self._kept: dict[str, Window | msgspec.Raw] = dict(kept or {})
         self._touched: dict[str, Window] = {}
+        self._leaving: list[tuple[str, Window]] = []
         self.dues = dues or {}
         self.dropped = 0
 
@@ -68,21 +69,21 @@ class Windows:
         return gone + self._drop()
 
     def _touch(self, key: str, correlation: Correlation) -> Window:
+        """The window, now the one used last."""
         kept = self._kept.pop(key, None)
-        if kept.__class__ is not Window or kept.correlation is not correlation:  # type: ignore[union-attr]
-            raw = kept.pack() if isinstance(kept, Window) else kept
-            kept = Window(correlation) if raw is None else Window.unpack(correlation, raw)
-        self._kept[key] = self._touched[key] = kept  # type: ignore[assignment]
-        return kept  # type: ignore[return-value]
+        window = _opened(kept, correlation) if kept is not None else Window(correlation)
+        self._kept[key] = self._touched[key] = window
+        return window
 
     def _drop(self) -> int:
-        """Drops the windows unused longest, if there are too many."""
+        """Drops the windows unused longest, if there are too many; what they have to tell is still told."""
         gone = 0
         while len(self._kept) > MOST_WINDOWS:
             key = next(iter(self._kept))
             del self._kept[key]
-            self._touched.pop(key, None)
             self.dues.pop(key, None)
+            if window := self._touched.pop(key, None):
+                self._leaving.append((key, window))
             gone += 1
         self.dropped += gone
         return gone
@@ -123,38 +124,52 @@ class Windows:
                 gone += self._pass_on(key, group, window, find)
         return gone
 
+    def ends(self, name: str, find: Find) -> bool:
+        """Whether a correlation has fired in any group, or does when nothing more comes."""
+        self.tell(Version(), find)
+        while self.dues:
+            self.tick(_for_ever, find)
+            self.tell(Version(), find, _for_ever)
+        opened = [kept for kept in self._kept.values() if isinstance(kept, Window)]
+        return any(window.bins for window in opened if window.correlation.id == name)
+
     def tell(self, version: Version, find: Find, now: Now | None = None) -> list[Finding]:
         """The findings that are new or have grown; without `now` time is where each window's newest match is."""
-        for window in list(self._touched.values()):
-            self._touch_parent(window, find)
+        for key, window in list(self._touched.items()):
+            self._touch_outer(key, window, find)
+        told = [*self._leaving, *self._touched.items()]
         findings: list[Finding] = []
-        for key, window in self._touched.items():
+        for key, window in told:
             correlation = window.correlation
             until = now(correlation.sources) - correlation.lateness if now else window.known
-            for one in window.ready(until):
-                if not correlation.silent:
-                    group = key.partition(BETWEEN)[2]
-                    findings.append(self._finding(window, group, one, version, find))
+            group = key.partition(BETWEEN)[2]
+            ready = window.ready(until)
+            if not correlation.silent:
+                findings += [self._finding(window, group, one, version, find) for one in ready]
+        for key, window in self._touched.items():
             due = window.due()
             if due is None:
                 self.dues.pop(key, None)
             else:
                 self.dues[key] = due
         self._touched.clear()
+        self._leaving.clear()
         return findings
 
-    def _touch_parent(self, window: Window, find: Find) -> None:
-        """A nested correlation that grew is evidence of the one that names it."""
+    def _touch_outer(self, key: str, window: Window, find: Find) -> None:
+        """A nested correlation that grew is evidence of the one that names it: that one tells anew."""
         parent = window.correlation.parent
         outer = find(parent.correlation) if parent else None
         if parent is None or outer is None or not any(one.untold for one in window.bins):
             return
-        for key, kept in list(self._kept.items()):
-            if key.startswith(f"{outer.id}{BETWEEN}"):
-                above = kept if isinstance(kept, Window) else self._touch(key, outer)
-                above.retell(window.correlation.id)
-                self._touched[key] = above
-                self._touch_parent(above, find)
+        parts = key.split(BETWEEN)[1:]
+        above_key = f"{outer.id}{BETWEEN}{BETWEEN.join(parts[at] for at in parent.picks)}"
+        kept = self._kept.get(above_key)
+        if kept is None:
+            return
+        above = self._kept[above_key] = self._touched[above_key] = _opened(kept, outer)
+        above.retell(key)
+        self._touch_outer(above_key, above, find)
 
     def _finding(self, window: Window, group: str, one: Bin, version: Version, find: Find) -> Finding:
         correlation = window.correlation
@@ -186,11 +201,20 @@ class Windows:
             kept = self._kept.get(entry.source)
             if inner is None or kept is None:
                 continue
-            below = kept if isinstance(kept, Window) else Window.unpack(inner, kept)
+            below = _opened(kept, inner)
             for other in below.bins:
                 if other.index == entry.time // inner.bin:
                     found.join(self._evidence(below, other, find))
         return found
+
+
+def _opened(kept: Window | msgspec.Raw, correlation: Correlation) -> Window:
+    """The window, unpacked if need be; made anew where its correlation is not the one it was made by."""
+    if isinstance(kept, Window):
+        if kept.correlation is correlation:
+            return kept
+        kept = kept.pack()
+    return Window.unpack(correlation, kept)
 
 
 def finding_id(correlation: Correlation, group: str, index: int) -> str:
@@ -224,7 +248,7 @@ def fires(correlation: Correlation, matched: Iterable[tuple[str, AuditEvent, Map
         for feed in feeds.get(rule_id, ()):
             if match := match_of(feed, event, record):
                 entities.setdefault(match.entity, Windows(match.entity)).take(match, known)
-    return any([windows.fired(correlation.id, known) for windows in entities.values()])
+    return any(windows.ends(correlation.id, known) for windows in entities.values())
 
 
 def _reasons(correlation: Correlation, group: str, evidence: Evidence) -> Iterator[str]:
@@ -242,6 +266,10 @@ def _reasons(correlation: Correlation, group: str, evidence: Evidence) -> Iterat
         yield f"{number} distinct values of {field}: {', '.join(values[:_SHOWN_VALUES])}{more}"
     if correlation.absent >= 0:
         yield f"not followed by {correlation.absent_name} within {_span(correlation.within)}"
+
+
+def _for_ever(sources: frozenset[str]) -> int:
+    return 1 << 62
 
 
 def _span(microseconds: int) -> str:

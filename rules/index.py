@@ -1,42 +1,27 @@
-"""Which rules an event can match at all: by witness, a value without which a rule cannot match.
+"""Which rules an event can match at all, found by its witnesses.
 
-An event is looked up by its values of the witness fields. The rules it finds there are arranged as a tree of what
-they still ask, so that what many rules ask is asked once, however many rules there are.
+The rules found under one clue are arranged as a tree of what they still ask, so that what many rules ask is asked
+once, however many rules there are.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 
-from rules.condition import And, Leaf, Node, Or, conjuncts, split_glob
-from rules.fields import MISSING, Getter, View, getter, lowered, texts
-from rules.leaf import Check, search
+from rules.condition import And, Node, conjuncts
+from rules.fields import MISSING, View, getter, lowered, texts
+from rules.leaf import Check, Holds, search
 from rules.rule import Rule
+from rules.witness import Clue, best, spread_of
 
-Pair = tuple[str | None, str]
-"""A canonical field (None: anywhere in the event) and a lower-case text."""
-
-SHORTEST_LITERAL = 3
-FEW_LITERALS = 16
-"""Up to so many literals of a field are looked for one by one; more, only where one pattern of all is found."""
+FEW = 8
+"""Up to so many literals or patterns of a field are looked for one by one; more, only where any of them is found."""
 
 Compile = Callable[[Node], Check]
-
-
-@dataclass(frozen=True, slots=True)
-class Witness:
-    """An event that has none of these cannot match: a field that is the text, or one that contains it.
-
-    `proof`: to have one of them is all that the condition asks.
-    """
-
-    exact: frozenset[Pair]
-    literal: frozenset[Pair]
-    proof: bool = False
+Found = list[tuple[int, Rule]]
 
 
 @dataclass(slots=True)
@@ -52,13 +37,15 @@ class _Entry:
 class _Tree:
     """Rules that match whoever comes here, and the ways on for those of whom a check holds."""
 
-    rules: list[tuple[int, Rule]] = field(default_factory=list)
+    rules: Found = field(default_factory=list)
     ways: list[tuple[Check, _Tree]] = field(default_factory=list)
 
 
-_Found = list[tuple[int, Rule]]
-_Literals = tuple[Callable[[str], bool] | None, list[tuple[str, _Tree]]]
-_Lookup = tuple[Getter, dict[str, _Tree] | None, _Literals | None]
+def _walk(tree: _Tree, view: View, found: Found) -> None:
+    found += tree.rules
+    for holds, below in tree.ways:
+        if holds(view):
+            _walk(below, view, found)
 
 
 class Index:
@@ -68,19 +55,16 @@ class Index:
 
     def __init__(self, rules: Sequence[Rule], compiled: Compile) -> None:
         always: list[_Entry] = []
-        exact: dict[str | None, dict[str, list[_Entry]]] = defaultdict(lambda: defaultdict(list))
-        literal: dict[str | None, dict[str, list[_Entry]]] = defaultdict(lambda: defaultdict(list))
-        spread = _spread(rules)
+        by_clue: dict[str | None, dict[Clue, list[_Entry]]] = defaultdict(lambda: defaultdict(list))
+        spread = spread_of(rule.condition for rule in rules)
         for position, rule in enumerate(rules):
-            found, asks = _best(conjuncts(rule.condition), spread)
+            found, asks = best(conjuncts(rule.condition), spread)
             entry = _Entry(position, rule, asks)
             if found is None:
                 always.append(entry)
                 continue
-            for name, text in found.exact:
-                exact[name][text].append(entry)
-            for name, text in found.literal:
-                literal[name][text].append(entry)
+            for clue in found.clues:
+                by_clue[clue.field][clue].append(entry)
         known: dict[Node, Check] = {}
 
         def check(node: Node) -> Check:
@@ -89,56 +73,65 @@ class Index:
             return known[node]
 
         self._always = _tree(always, check)
-        self._lookups: list[_Lookup] = [
-            (
-                lowered if name is None else getter(name),
-                {text: _tree(entries, check) for text, entries in exact[name].items()} if name in exact else None,
-                _literals(literal[name], check) if name in literal else None,
-            )
-            for name in dict.fromkeys(chain(exact, literal))
+        self._lookups = [
+            _Lookup(name, {clue: _tree(entries, check) for clue, entries in clues.items()})
+            for name, clues in by_clue.items()
         ]
 
     def match(self, view: View) -> list[Rule]:
         """The rules that match, in the order the index was given them."""
-        found: _Found = []
+        found: Found = []
         _walk(self._always, view, found)
-        for get, exact, literals in self._lookups:
-            value = get(view)
+        for lookup in self._lookups:
+            value = lookup.get(view)
             if value.__class__ is str:
-                _look(value.lower(), exact, literals, view, found)
+                lookup.look(value, view, found)
             elif value is not MISSING and value is not None:
                 for text in texts(value):
-                    _look(text.lower(), exact, literals, view, found)
+                    lookup.look(text, view, found)
         if len(found) < 2:
             return [rule for _, rule in found]
         return [rule for _, rule in sorted(dict(found).items())]
 
 
-def _look(text: str, exact: dict[str, _Tree] | None, literals: _Literals | None, view: View, found: _Found) -> None:
-    if exact is not None:
-        tree = exact.get(text)
+class _Lookup:
+    """The trees of one field by the clues they stand under."""
+
+    __slots__ = ("_any_literal", "_any_pattern", "_exact", "_literals", "_patterns", "get")
+
+    def __init__(self, name: str | None, trees: dict[Clue, _Tree]) -> None:
+        self.get = lowered if name is None else getter(name)
+        self._exact = {clue.text: tree for clue, tree in trees.items() if clue.kind == "exact"}
+        self._literals = [(clue.text, tree) for clue, tree in trees.items() if clue.kind == "literal"]
+        patterns = [(clue.text, tree) for clue, tree in trees.items() if clue.kind == "pattern"]
+        self._patterns = [(search(pattern), tree) for pattern, tree in patterns]
+        self._any_literal = _any_of([re.escape(text) for text, _ in self._literals])
+        self._any_pattern = _any_of([pattern for pattern, _ in patterns])
+
+    def look(self, text: str, view: View, found: Found) -> None:
+        """Adds the rules that match because the field is this text, or has it as a member."""
+        lower = text.lower()
+        tree = self._exact.get(lower)
         if tree is not None:
             _walk(tree, view, found)
-    if literals is not None:
-        some, each = literals
-        if some is None or some(text):
-            for literal, tree in each:
-                if literal in text:
+        if self._literals and (self._any_literal is None or self._any_literal(lower)):
+            for literal, tree in self._literals:
+                if literal in lower:
+                    _walk(tree, view, found)
+        if self._patterns and (self._any_pattern is None or self._any_pattern(text)):
+            for holds, tree in self._patterns:
+                if holds(text):
                     _walk(tree, view, found)
 
 
-def _walk(tree: _Tree, view: View, found: _Found) -> None:
-    found += tree.rules
-    for holds, below in tree.ways:
-        if holds(view):
-            _walk(below, view, found)
-
-
-def _literals(entries: dict[str, list[_Entry]], check: Compile) -> _Literals:
-    some = None
-    if len(entries) > FEW_LITERALS:
-        some = search("|".join(map(re.escape, sorted(entries))))
-    return some, [(text, _tree(found, check)) for text, found in entries.items()]
+def _any_of(patterns: Sequence[str]) -> Holds | None:
+    """Whether any of many patterns is found; None where each may as well be asked."""
+    if len(patterns) <= FEW:
+        return None
+    try:
+        return search("|".join(f"(?:{pattern})" for pattern in patterns))
+    except ValueError:  # together too large for RE2
+        return None
 
 
 def _tree(entries: Sequence[_Entry], check: Compile) -> _Tree:
@@ -162,72 +155,3 @@ def _tree(entries: Sequence[_Entry], check: Compile) -> _Tree:
 
 def _without(node: Node, entry: _Entry) -> _Entry:
     return _Entry(entry.position, entry.rule, tuple(one for one in entry.asks if one != node))
-
-
-def _best(asks: Sequence[Node], spread: Counter[str | None]) -> tuple[Witness | None, tuple[Node, ...]]:
-    """The best witness among what a rule asks, and what it asks of those who have it."""
-    best: Witness | None = None
-    proved: Node | None = None
-    for node in asks:
-        one = witness(node, spread)
-        if one is not None and (best is None or _worth(one, spread) > _worth(best, spread)):
-            best, proved = one, node if one.proof else None
-    return best, tuple(node for node in asks if node is not proved)
-
-
-def witness(node: Node, spread: Counter[str | None]) -> Witness | None:
-    """The best witness of a condition, or None when it could match an event of any values.
-
-    `spread` says how many values the rules ask of a field: of an `and`, the child on the field that tells
-    rules apart best is the witness; of an `or`, every child must have one.
-    """
-    match node:
-        case Leaf():
-            return _of_leaf(node)
-        case And(children):
-            found = [one for child in children if (one := witness(child, spread)) is not None]
-            best = max(found, key=lambda one: _worth(one, spread), default=None)
-            return best and Witness(best.exact, best.literal, best.proof and len(children) == 1)
-        case Or(children):
-            each = [one for child in children if (one := witness(child, spread)) is not None]
-            if len(each) < len(children):
-                return None
-            return Witness(
-                frozenset(pair for one in each for pair in one.exact),
-                frozenset(pair for one in each for pair in one.literal),
-                all(one.proof for one in each),
-            )
-        case _:
-            return None
-
-
-def _of_leaf(leaf: Leaf) -> Witness | None:
-    text = str(leaf.value).lower()
-    if leaf.op == "equals":
-        return Witness(frozenset({(leaf.field, text)}), frozenset(), not leaf.cased)
-    if leaf.op == "glob":
-        text = max((part.lower() for wild, part in split_glob(str(leaf.value)) if not wild), key=len, default="")
-    elif leaf.op not in ("contains", "startswith", "endswith"):
-        return None
-    if len(text) < SHORTEST_LITERAL:
-        return None
-    return Witness(frozenset(), frozenset({(leaf.field, text)}), leaf.op == "contains" and not leaf.cased)
-
-
-def _worth(one: Witness, spread: Counter[str | None]) -> tuple[bool, int, int]:
-    apart = min((spread[name] for name, _ in chain(one.exact, one.literal)), default=0)
-    return not one.literal, apart, -len(one.exact)
-
-
-def _spread(rules: Iterable[Rule]) -> Counter[str | None]:
-    pairs = {pair for rule in rules for pair in _exact_pairs(rule.condition)}
-    return Counter(name for name, _ in pairs)
-
-
-def _exact_pairs(node: Node) -> Iterator[Pair]:
-    match node:
-        case Leaf(field=str(name), op="equals", value=value):
-            yield name, str(value).lower()
-        case And(children) | Or(children):
-            for child in children:
-                yield from _exact_pairs(child)

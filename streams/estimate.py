@@ -59,14 +59,14 @@ class Deed:
             self.principal.learn(self.observation)
 
 
-def estimate(deeds: Sequence[Deed], detections: Detections) -> None:
+def estimate(batch: Sequence[Deed], detections: Detections) -> None:
     """Sets the strangeness of each deed whose actor is known, adds anomaly findings, and teaches the principals."""
     model = detections.model
     before: dict[Principal, tuple[Baseline, list[Held]]] = {}
     own: dict[Principal, list[Deed]] = {}
     rows: list[list[float]] = []
     bars: list[float] = []
-    known = [deed for deed in deeds if deed.event.actor.identity != "anonymous"]
+    known = [deed for deed in batch if deed.event.actor.identity != "anonymous"]
     for deed in known:
         principal = deed.principal
         if principal not in before:
@@ -77,21 +77,25 @@ def estimate(deeds: Sequence[Deed], detections: Detections) -> None:
         bars.append(model.bar(principal.baseline))
         deed.take(suspected=False)
     strangeness = model.score(rows) if rows else np.empty(0)
-    strange: set[Principal] = set()
+    strange: dict[Principal, Deed] = {}
     for deed, value, bar in zip(known, strangeness.tolist(), bars, strict=True):
         deed.strangeness = value
         if value >= bar:
-            strange.add(deed.principal)
-    for principal in own:
-        if principal in strange:
-            principal.restore(before[principal])
-            _go_again(own[principal], principal, detections)
+            strange.setdefault(deed.principal, deed)
+    for principal, first in strange.items():
+        principal.restore(before[principal])
+        deeds = own[principal]
+        start = deeds.index(first)
+        for deed in deeds[:start]:  # guessed right: their strangeness stands
+            principal.release(deed.event.time)
+            deed.take(suspected=False)
+        _go_again(deeds[start:], principal, detections)
 
 
 def _go_again(deeds: Sequence[Deed], principal: Principal, detections: Detections) -> None:
     """Folds one principal's deeds by runs, each guessed to end like the deed before it."""
     model = detections.model
-    place, length, guess = 0, 1, False
+    place, length, guess = 0, 1, True
     while place < len(deeds):
         run = deeds[place : place + length]
         usuals, rows = [], []

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -38,7 +38,7 @@ def serving(settings: Settings) -> Iterator[Settings]:
         if not settings.redis:
             settings = replace(settings, redis=stack.enter_context(RedisServer.start()).url)
         _write(settings)
-        stack.callback(NOTE.unlink, missing_ok=True)
+        stack.callback(_forget)
         yield settings
 
 
@@ -54,6 +54,13 @@ def _write(settings: Settings) -> None:
     partial = NOTE.with_suffix(".new")
     partial.write_text(json.dumps({"broker": settings.broker, "redis": settings.redis, "pid": os.getpid()}))
     partial.rename(NOTE)
+
+
+def _forget() -> None:
+    """Removes the note, and its folder unless it holds something else (the trail)."""
+    NOTE.unlink(missing_ok=True)
+    with suppress(OSError):
+        NOTE.parent.rmdir()
 
 
 def found(settings: Settings, *needed: Server) -> Settings:

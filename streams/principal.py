@@ -98,8 +98,7 @@ class Principal:
 
     def row(self, observation: Observation, now: int) -> list[float]:
         """The features of an observation made at `now` (µs) against the usual so far."""
-        if self.held:
-            self._release(now)
+        self.release(now)
         return features(self.baseline, observation)
 
     def learn(self, observation: Observation) -> None:
@@ -113,7 +112,10 @@ class Principal:
         if len(self.held) > HELD:
             del self.held[0]
 
-    def _release(self, now: int) -> None:
+    def release(self, now: int) -> None:
+        """What is held until `now` (µs) is learnt or dropped, as its age decides."""
+        if not self.held:
+            return
         due = [held for held in self.held if held.until <= now]
         if due:
             self.held = [held for held in self.held if held.until > now]

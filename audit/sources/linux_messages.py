@@ -37,7 +37,7 @@ def _form(pattern: str, action: str, outcome: Outcome = "unknown", authenticated
 def _gone(start: str) -> tuple[Form, ...]:
     """A connection's end before anybody was authenticated: with a name and a port, with a name, with neither."""
     port = " port [0-9]{1,5}"
-    ends = (f"{_STRANGER}{_IP}{port}{_END}", f"{_STRANGER}{_IP}{_END}", f"{_IP}{_PORT}{_END}")
+    ends = (f"{_STRANGER}{_IP}{port}{_END}", f"{_STRANGER}(?P<ip>[0-9A-Fa-f.:]{{2,45}}){_END}", f"{_IP}{_PORT}{_END}")
     return tuple(_form(start + end, "sshd.disconnect", "unknown", False) for end in ends)
 
 
@@ -121,7 +121,7 @@ _SSHD: dict[str, tuple[Form, ...]] = {
 # Where sudo's line says nothing before TTY= the command ran.
 _SUDO = re.compile(
     r"(?P<user>[^\s:]{1,256}) : (?:(?P<reason>[^;]{1,256}?) ; )?(?:HOST=\S{1,255} ; )?TTY=(?P<tty>[^;]{0,256}) ; "
-    r"PWD=(?P<cwd>.*?) ; USER=(?P<target>[^;]{0,256}?) ; (?:.*?; )?COMMAND=(?P<command>.*)$",
+    r"PWD=(?P<cwd>.*?) ; USER=(?P<target>[^;]{0,256}?) ; (?:[^;]{0,256}; ){0,4}?COMMAND=(?P<command>.*)$",
     re.DOTALL,
 )
 _SUDO_DENIED = ("NOT in sudoers", "NOT authorized", "not allowed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -46,12 +47,16 @@ def with_threshold(detections: Detections, threshold: float) -> Detections:
     return Detections(detections.rules, model, detections.context)
 
 
-async def replayed(events: Sequence[AuditEvent], detections: Detections, batch: int = 200) -> Run:
+def replayed(events: Sequence[AuditEvent], detections: Detections, batch: int = 200) -> Run:
     """A finished run over events."""
     run = Run(detections, keep_scores=True)
-    await run.open()
-    for start in range(0, len(events), batch):
-        await run.feed(events[start : start + batch])
+
+    async def drive() -> None:
+        await run.open()
+        for start in range(0, len(events), batch):
+            await run.feed(events[start : start + batch])
+
+    asyncio.run(drive())
     return run
 
 

@@ -17,8 +17,8 @@ DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
 
 @pytest.fixture(scope="module")
-async def whole(events: list[AuditEvent], detections: Detections) -> Run:
-    return await replayed(events, detections, 1000)
+def whole(events: list[AuditEvent], detections: Detections) -> Run:
+    return replayed(events, detections, 1000)
 
 
 def test_there_is_something_to_compare(whole: Run) -> None:
@@ -31,19 +31,19 @@ def test_there_is_something_to_compare(whole: Run) -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 7, 64])
-async def test_the_size_of_batches_never_shows(
+def test_the_size_of_batches_never_shows(
     whole: Run, events: list[AuditEvent], detections: Detections, batch: int
 ) -> None:
-    run = await replayed(events, detections, batch)
+    run = replayed(events, detections, batch)
     assert told(run.result) == told(whole.result)
     assert [store.values for store in run.stores] == [store.values for store in whole.stores]
 
 
-async def test_what_is_cached_never_shows(
+def test_what_is_cached_never_shows(
     whole: Run, events: list[AuditEvent], detections: Detections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processor, "CACHED", 1)
-    run = await replayed(events, detections, 50)
+    run = replayed(events, detections, 50)
     assert told(run.result) == told(whole.result)
     assert [store.values for store in run.stores] == [store.values for store in whole.stores]
 

@@ -31,11 +31,11 @@ def later(events: Sequence[AuditEvent]) -> list[AuditEvent]:
 
 
 @pytest.mark.parametrize("again", [adjacent, later])
-async def test_an_event_delivered_three_times_counts_once(
+def test_an_event_delivered_three_times_counts_once(
     events: list[AuditEvent], detections: Detections, again: type
 ) -> None:
     events = events[-1200:]
-    once, thrice = [await replayed(each, detections, 50) for each in (events, again(events))]
+    once, thrice = [replayed(each, detections, 50) for each in (events, again(events))]
     assert thrice.result.repeats == 2 * len(events)
     assert once.result.repeats == 0
     assert thrice.result.findings == once.result.findings
@@ -64,7 +64,7 @@ def test_an_event_that_reaches_two_partitions_of_the_raw_topic_counts_once(
     assert twice.stores[SCORE].values == once.stores[SCORE].values
 
 
-async def test_one_id_does_not_hide_other_deeds(detections: Detections) -> None:
+def test_one_id_does_not_hide_other_deeds(detections: Detections) -> None:
     """Clients of Kubernetes may choose the audit id of their requests."""
     first = AuditEvent(
         "chosen", 1_768_000_000_000_000, "kubernetes", "get", "success", Principal("eve", "eve"), None,
@@ -75,17 +75,17 @@ async def test_one_id_does_not_hide_other_deeds(detections: Detections) -> None:
         replace(first, resource=Resource("secrets", "default/b")),
         replace(first, time=first.time + 1_000_000),
     ]
-    result = (await replayed([first, *others, first], detections)).result
+    result = replayed([first, *others, first], detections).result
     assert (len(result.scores), result.repeats) == (4, 1)
 
 
-async def test_a_time_of_ours_does_not_make_two_of_one(detections: Detections) -> None:
+def test_a_time_of_ours_does_not_make_two_of_one(detections: Detections) -> None:
     event = AuditEvent("e1", 5_000_000, "okta", "x", "success", Principal("a", "a"), marks=("time_replaced",))
-    result = (await replayed([event, replace(event, time=9_000_000)], detections)).result
+    result = replayed([event, replace(event, time=9_000_000)], detections).result
     assert result.repeats == 1
 
 
-async def test_what_is_remembered_is_bounded(detections: Detections) -> None:
+def test_what_is_remembered_is_bounded(detections: Detections) -> None:
     events = [AuditEvent(f"e{n}", n, "okta", "x", "success", Principal("a", "a")) for n in range(RECENT + 1)]
-    result = (await replayed([*events, events[0], events[-1]], detections)).result
+    result = replayed([*events, events[0], events[-1]], detections).result
     assert result.repeats == 1

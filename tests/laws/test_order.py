@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from math import inf
 from random import Random
@@ -14,6 +15,8 @@ from rules.correlation import LATENESS
 from streams.detections import Detections
 from streams.replay import Run
 from tests.laws.organisation import replayed, with_threshold
+
+log = logging.getLogger(__name__)
 
 
 def late(events: Sequence[AuditEvent], seed: int) -> list[AuditEvent]:
@@ -28,28 +31,28 @@ def quiet(detections: Detections) -> Detections:
 
 
 @pytest.fixture(scope="module")
-async def ordered(events: list[AuditEvent], quiet: Detections) -> Run:
-    return await replayed(events, quiet)
+def ordered(events: list[AuditEvent], quiet: Detections) -> Run:
+    return replayed(events, quiet)
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_order_within_the_lateness_never_shows(
+def test_order_within_the_lateness_never_shows(
     ordered: Run, events: list[AuditEvent], quiet: Detections, seed: int
 ) -> None:
     shuffled = late(events, seed)
     assert shuffled != events
-    run = await replayed(shuffled, quiet)
+    run = replayed(shuffled, quiet)
     assert {finding.kind for finding in ordered.result.findings.values()} == {"rule", "correlation"}
     assert run.result.findings == ordered.result.findings
     assert run.result.alerts == ordered.result.alerts
 
 
-async def test_how_much_order_moves_scores(events: list[AuditEvent], detections: Detections) -> None:
+def test_how_much_order_moves_scores(events: list[AuditEvent], detections: Detections) -> None:
     """The baseline is an ordered fold: this is measured, and far from promised."""
-    first, second = [dict((await replayed(each, detections)).result.scores) for each in (events, late(events, 1))]
+    first, second = [dict(replayed(each, detections).result.scores) for each in (events, late(events, 1))]
     moved = [abs(score - second[name]) for name, score in first.items()]
     median, high = quantiles(moved, n=100)[49], quantiles(moved, n=100)[94]
     flipped = sum((first[name] >= 2.5) != (second[name] >= 2.5) for name in first)
-    print(f"scores moved: median {median:.3f}, p95 {high:.3f}, max {max(moved):.3f}; {flipped} of {len(first)} crossed")
+    log.info("scores moved: median %.3f, p95 %.3f, max %.3f; %d crossed 2.5", median, high, max(moved), flipped)
     assert first.keys() == second.keys()
     assert median < 0.2

@@ -57,7 +57,12 @@ class TestServing:
             assert found(Settings()) == served
         assert not kafka_answers(broker)
         assert not redis_answers(redis)
-        assert not NOTE.exists()
+        assert list(folder.iterdir()) == []
+
+    def test_a_trail_beside_the_note_stays(self) -> None:
+        with serving(Settings()):
+            (NOTE.parent / "trail").mkdir()
+        assert list(NOTE.parent.iterdir()) == [NOTE.parent / "trail"]
 
     def test_a_second_one_shares_them(self) -> None:
         with serving(Settings()) as first:

@@ -90,7 +90,10 @@ GOLDEN: Golden = {
         {"id": {"time": "2026-03-02 08:15:30.123000000"}, "name": "CREATE_ROLE", "parameters": {"ROLE_NAME": "Root"}},
         {"action": "CREATE_ROLE", "resource": ("role", "Root"), "time": parse_rfc3339("2026-03-02T08:15:30.123Z")},
     ),
-    "a number for a qualifier": (activity(event("x"), id={"uniqueQualifier": 1}), {"id": "1"}),
+    "a number for a qualifier": (
+        activity(event("x"), id={"uniqueQualifier": 1, "time": "2026-03-02T08:15:30Z"}),
+        {"id": "1"},
+    ),
 }
 
 
