@@ -74,7 +74,7 @@ def _lines(alert: Alert) -> Iterator[tuple[str, str]]:
     yield from _labelled("what to do", what_to_do(alert))
     authors = dict.fromkeys(plain(finding.author, 100) for finding in alert.findings if finding.author)
     if authors:
-        yield "rules by", plain(", ".join(authors), 300)
+        yield "rules by", plain(", ".join(authors), 1000)
     if alert.attack:
         yield "ATT&CK", plain(", ".join(alert.attack), 200)
     yield "alert", plain(f"{alert.id} revision {alert.revision}", 240)

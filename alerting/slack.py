@@ -81,7 +81,10 @@ def render(alert: Alert) -> Message:
         _section(_list("Why this alert", alert.reasons or (alert.title,))),
         _section(_list("What to do", what_to_do(alert))),
         _section(_list("Detections", map(_detection, alert.findings))) if alert.findings else None,
-        {"type": "context", "elements": [_plain_text(_fine_print(alert))]},
+        {
+            "type": "context",
+            "elements": [_plain_text(part) for part in (_fine_print(alert), _hidden_authors(alert)) if part],
+        },
     ]
     return Message(
         text=f"{verdict}{safe(alert.title, _TEXT // 3)} ({who}, risk {alert.risk})",
@@ -136,6 +139,13 @@ def _list(label: str, lines: Iterable[str]) -> str:
 def _detection(finding: Any) -> str:
     author = f", rule by {plain(finding.author, 80)}" if finding.author else ""
     return f"{plain(finding.title, 120)} ({finding.severity}, risk {finding.risk}){author}"
+
+
+def _hidden_authors(alert: Alert) -> str:
+    """The authors of the detections that the list leaves out: their licence asks that they are named."""
+    shown = {finding.author for finding in alert.findings[:_LINES]}
+    hidden = dict.fromkeys(plain(one.author, 80) for one in alert.findings[_LINES:] if one.author not in shown)
+    return safe(f"more rules by {', '.join(filter(None, hidden))}", 1000) if any(hidden) else ""
 
 
 def _fine_print(alert: Alert) -> str:

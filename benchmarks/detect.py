@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +22,6 @@ from alerting.alert import Alert
 from benchmarks.simulated import context_of, events_of
 from detectors.registry import Registry, default_model
 from rules import sigma
-from rules.compile import RuleSet
 from streams.detections import Detections
 from streams.replay import Replay, Run
 from streams.simulate.model import Attack
@@ -31,6 +30,8 @@ from streams.simulate.organisation import Organisation, simulate
 BATCH = 1_000
 COLD = 3
 """Days from the start that count as cold."""
+NAMES = 6
+"""Detections named in one line."""
 
 
 class Played(NamedTuple):
@@ -40,22 +41,27 @@ class Played(NamedTuple):
     said: Replay
     seconds: float
 
-    def day(self, moment: int) -> int:
-        """The day of the simulation a time (microseconds) falls into."""
-        return self.organisation.plan.day_of(moment)
+    @property
+    def alerts(self) -> list[Alert]:
+        """All alerts, in their last revision."""
+        return list(self.said.alerts.values())
 
     def found(self, attack: Attack) -> list[Alert]:
         """The alerts that rest on an event of a campaign."""
         events = set(attack.event_ids)
-        return [alert for alert in self.said.alerts.values() if not events.isdisjoint(alert.event_ids)]
+        return [alert for alert in self.alerts if not events.isdisjoint(alert.event_ids)]
 
     def false(self) -> list[Alert]:
         """The alerts that rest on no campaign's event."""
         events = {event for attack in self.organisation.attacks for event in attack.event_ids}
-        return [alert for alert in self.said.alerts.values() if events.isdisjoint(alert.event_ids)]
+        return [alert for alert in self.alerts if events.isdisjoint(alert.event_ids)]
+
+    def false_by_day(self) -> Counter[int]:
+        """How many of them each day of the simulation has."""
+        return Counter(self.organisation.plan.day_of(alert.time) for alert in self.false())
 
     def oddity(self, alert: Alert) -> str:
-        """The kind of look-alike a false alert rests on."""
+        """The kind of look-alike that a false alert rests on."""
         events = set(alert.event_ids)
         kinds = (odd.kind for odd in self.organisation.lookalikes if not events.isdisjoint(odd.event_ids))
         return next(kinds, "ordinary life")
@@ -63,9 +69,8 @@ class Played(NamedTuple):
 
 def play(organisation: Organisation, detections: Detections) -> Played:
     """Replays an organisation from a cold start."""
-    run = Run(detections, keep_scores=True)
+    run = Run(detections)
     stream = events_of(organisation, detections.context)
-    seconds = 0.0
 
     async def drive() -> float:
         await run.open()
@@ -80,70 +85,62 @@ def play(organisation: Organisation, detections: Detections) -> Played:
     return Played(organisation, run.result, seconds)
 
 
-def report(plays: Sequence[Played]) -> list[str]:
-    """Lines for people."""
-    return [*_price(plays), "", *_campaigns(plays), "", *_causes(plays)]
+def report(plays: Sequence[Played]) -> str:
+    """The plays of organisations of equal length as a page for people."""
+    return "\n".join([*_price(plays), "", *_campaigns(plays), "", *_causes(plays)])
 
 
-def _price(plays: Sequence[Played]) -> Iterable[str]:
-    days = sum(each.organisation.plan.days for each in plays)
+def _price(plays: Sequence[Played]) -> Iterator[str]:
+    length, many = plays[0].organisation.plan.days, len(plays)
     events = sum(each.said.events for each in plays)
-    alerts = sum(len(each.said.alerts) for each in plays)
-    false = [(each.day(alert.time), alert) for each in plays for alert in each.false()]
-    strange = sum(finding.kind == "anomaly" for each in plays for finding in each.said.findings.values())
-    cold = sum(day < COLD for day, _ in false)
-    cold_strange = sum(day < COLD and _kinds(alert) == {"anomaly"} for day, alert in false)
-    after = [(each.organisation.attack_after, each.organisation.plan.days) for each in plays]
-    watched = sum(days - first for first, days in after)
-    late = sum(day >= first for (day, _), first in ((pair, after[0][0]) for pair in false))
     seconds = sum(each.seconds for each in plays)
-    yield f"{events} events in {days} days of {len(plays)} organisations, {seconds / events * 1e6:.1f} us an event"
-    yield f"alerts a day            {alerts / days:6.1f}"
-    yield f"false alerts a day      {len(false) / days:6.1f}   while attacked {late / watched:.1f}"
-    yield f"  in the first {COLD} days   {cold / COLD / len(plays):6.1f}   from anomalies alone {cold_strange / COLD / len(plays):.1f}"
-    yield f"anomaly findings        {strange / events:6.2%} of events"
-    for day in range(max(each.organisation.plan.days for each in plays)):
-        pass
-    by_day = Counter(day for day, _ in false)
-    yield "false by day            " + " ".join(f"{by_day[day] / len(plays):.0f}" for day in range(after[0][1]))
+    anomalies = sum(finding.kind == "anomaly" for each in plays for finding in each.said.findings.values())
+    by_day = sum((each.false_by_day() for each in plays), Counter[int]())
+    cold = sum(count for day, count in by_day.items() if day < COLD)
+    attacked = plays[0].organisation.attack_after
+    late = sum(count for day, count in by_day.items() if day >= attacked)
+    yield f"{events} events, {many} organisations of {length} days, {seconds / events * 1e6:.1f} us an event"
+    yield f"alerts a day        {sum(len(each.alerts) for each in plays) / many / length:5.1f}"
+    yield f"false alerts a day  {by_day.total() / many / length:5.1f}"
+    yield f"  first {COLD} days      {cold / many / COLD:5.1f}"
+    yield f"  from day {attacked} on     {late / many / (length - attacked):5.1f}"
+    yield f"  day by day          {' '.join(f'{by_day[day] / many:.1f}' for day in range(length))}"
+    yield f"anomaly findings    {anomalies / events:6.2%} of events"
 
 
-def _kinds(alert: Alert) -> set[str]:
-    return {finding.kind for finding in alert.findings}
-
-
-def _campaigns(plays: Sequence[Played]) -> Iterable[str]:
-    rows: dict[tuple[str, str], list[list[Alert]]] = {}
+def _campaigns(plays: Sequence[Played]) -> Iterator[str]:
+    rows: dict[str, dict[str, list[list[Alert]]]] = {"easy": {}, "medium": {}, "hard": {}}
     for each in plays:
         for attack in each.organisation.attacks:
-            rows.setdefault((attack.difficulty, attack.kind), []).append(each.found(attack))
-    for difficulty in ("easy", "medium", "hard"):
-        own = {kind: found for (level, kind), found in rows.items() if level == difficulty}
-        hits, many = sum(bool(one) for found in own.values() for one in found), sum(map(len, own.values()))
-        yield f"{difficulty:8}{hits} of {many} campaigns found"
-        for kind, found in sorted(own.items()):
+            rows[attack.difficulty].setdefault(attack.kind, []).append(each.found(attack))
+    titles = _titles(plays)
+    for difficulty, kinds in rows.items():
+        campaigns = [alerts for found in kinds.values() for alerts in found]
+        yield f"{difficulty}: {sum(map(bool, campaigns))} of {len(campaigns)} campaigns found"
+        for kind, found in sorted(kinds.items()):
             by = Counter(finding.detection for alerts in found for alert in alerts for finding in alert.findings)
-            yield f"  {kind:28}{sum(map(bool, found))} of {len(found)}   {_named(by, plays)}"
+            yield f"  {kind:28}{sum(map(bool, found))} of {len(found)}  {_named(by, titles)}"
 
 
-def _causes(plays: Sequence[Played]) -> Iterable[str]:
-    causes: Counter[tuple[str, ...]] = Counter()
-    oddities: Counter[str] = Counter()
+def _causes(plays: Sequence[Played]) -> Iterator[str]:
+    titles, causes, oddities = _titles(plays), Counter[tuple[str, ...]](), Counter[str]()
     for each in plays:
         for alert in each.false():
             causes[tuple(sorted(finding.detection for finding in alert.findings))] += 1
             oddities[each.oddity(alert)] += 1
     yield "false alerts rest on"
     for detections, count in causes.most_common(15):
-        yield f"  {count:4}  {_named(Counter(detections), plays)}"
+        yield f"  {count:4}  {_named(Counter(detections), titles)}"
     yield "false alerts by look-alike: " + ", ".join(f"{kind} {count}" for kind, count in oddities.most_common())
 
 
-def _named(detections: Counter[str], plays: Sequence[Played]) -> str:
-    titles = {
-        one.detection: one.title for each in plays for one in each.said.findings.values() if one.kind != "anomaly"
-    }
-    return ", ".join(f"{titles.get(name, name)}" for name, _ in detections.most_common(6))
+def _titles(plays: Sequence[Played]) -> dict[str, str]:
+    findings = (finding for each in plays for finding in each.said.findings.values())
+    return {finding.detection: finding.title for finding in findings if finding.kind != "anomaly"}
+
+
+def _named(detections: Counter[str], titles: dict[str, str]) -> str:
+    return ", ".join(titles.get(name, name) for name, _ in detections.most_common(NAMES))
 
 
 @click.command()
@@ -154,13 +151,13 @@ def _named(detections: Counter[str], plays: Sequence[Played]) -> str:
 @click.option("--models", type=click.Path(exists=True, path_type=Path), help="Registry, instead of the shipped model.")
 def main(users: int, days: int, seeds: str, rules: tuple[Path, ...], models: Path | None) -> None:
     """Prints detection by kind of attack, alerts and false alerts a day, and what the false ones rest on."""
-    library: RuleSet = sigma.load(rules or [sigma.library()])
+    library = sigma.load(rules or [sigma.library()])
     model = Registry(models).load() if models else default_model()
     plays = []
     for seed in map(int, seeds.split(",")):
         organisation = simulate(users, days, seed)
         plays.append(play(organisation, Detections(library, model, context_of(organisation))))
-    print("\n".join(report(plays)))
+    click.echo(report(plays))
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ class Model:
         return self.calibration(-self.forest.score_samples(table), self.tails.rarity(table))
 
     def bar(self, baseline: Baseline) -> float:
-        """Strangeness from which an event of this principal is worth a finding: while it is young, nearly all is new."""
+        """Strangeness from which an event of this principal is worth a finding; to the young, nearly all is new."""
         return self.threshold + YOUNG_ABOVE if baseline.young else self.threshold
 
     def severity(self, strangeness: float, baseline: Baseline) -> Severity:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from audit.finding import RISK, Severity
 from rules.closure import compiled, evidence
 from rules.compile import RuleSet
-from rules.correlation import Correlation
-from rules.correlation_rule import ParsedCorrelation, generates, made, tie
+from rules.correlation import Correlation, feeds_of
+from rules.correlation_rule import Known, ParsedCorrelation, correlated, counted
 from rules.document import Document, RuleError
 from rules.exceptions import Excused, excuses
 from rules.extension import Extension, read_extension
 from rules.filters import filtered
 from rules.parsed import ParsedExcuse, ParsedFilter, ParsedRule, identity, seen
-from rules.rule import Rule
+from rules.rule import Rule, Stage
 
 COMMON_KEYS = frozenset(
     {
@@ -64,34 +65,29 @@ class Parsed:
 def assemble(parsed: Parsed, errors: list[RuleError]) -> RuleSet:
     """The rule set of what was parsed; what is wrong with it is added to `errors`."""
     errors += _used_twice([*(rule.document for rule in parsed.rules), *(one.document for one in parsed.correlations)])
-    by_name = {name: rule.id for rule in parsed.rules for name in rule.names}
-    tied = [tie(one, by_name, errors) for one in parsed.correlations]
-    counted = {
-        rule_id
-        for one, rule_ids in zip(parsed.correlations, tied, strict=True)
-        if not generates(one)
-        for rule_id in rule_ids
-    }
-    rules = [_rule(one, counted, errors) for one in filtered(parsed.rules, parsed.filters, errors)]
-    products = {one.id: one.logsource.product for one in parsed.rules}
-    correlations = [
-        _correlation(one, rule_ids, products, errors) for one, rule_ids in zip(parsed.correlations, tied, strict=True)
-    ]
+    known = Known(
+        {name: rule.id for rule in parsed.rules for name in rule.names}
+        | {name: one.id for one in parsed.correlations for name in one.names},
+        {rule.id: rule.lens for rule in parsed.rules},
+    )
+    silent = counted(parsed.correlations, known.ids)
+    rules = [_rule(one, silent, errors) for one in filtered(parsed.rules, parsed.filters, errors)]
+    correlations = correlated({one.id: one for one in parsed.correlations}, known, partial(_shared, errors), errors)
     return RuleSet(
         [rule for rule in rules if rule is not None],
-        [correlation for correlation in correlations if correlation is not None],
+        correlations,
         [document.data for document in parsed.documents],
-        excuses(parsed.excuses, _excusable(parsed, tied), errors),
+        excuses(parsed.excuses, _excusable(parsed, correlations), errors),
     )
 
 
-def _excusable(parsed: Parsed, tied: Sequence[tuple[str, ...]]) -> dict[str, Excused]:
+def _excusable(parsed: Parsed, correlations: Sequence[Correlation]) -> dict[str, Excused]:
     """Rules and correlations by name and by id; the fields of a correlation are those of the first rule it counts."""
+    lenses = {rule.id: rule.lens for rule in parsed.rules}
     known: dict[str, Excused] = {name: (rule.id, rule.lens) for rule in parsed.rules for name in rule.names}
-    for one, rule_ids in zip(parsed.correlations, tied, strict=True):
-        if rule_ids and rule_ids[0] in known:
-            excused = (identity(one.document), known[rule_ids[0]][1])
-            known |= dict.fromkeys(filter(None, (str(one.document.data.get("name") or ""), excused[0])), excused)
+    for one in correlations:
+        first = next(iter(feeds_of(one)))
+        known |= dict.fromkeys(filter(None, (one.name, one.id)), (one.id, lenses[first.rule_id]))
     return known
 
 
@@ -157,9 +153,8 @@ def _techniques(tags: Iterable[str]) -> tuple[str, ...]:
     return tuple(found[1].upper() for tag in tags if (found := _TECHNIQUE.fullmatch(tag)))
 
 
-def _correlation(
-    parsed: ParsedCorrelation, rule_ids: tuple[str, ...], products: dict[str, str], errors: list[RuleError]
-) -> Correlation | None:
-    extension, wrong = read_extension(parsed.document, "")
+def _shared(errors: list[RuleError], document: Document) -> tuple[dict[str, Any], Stage] | None:
+    """What a correlation shares with rules."""
+    extension, wrong = read_extension(document, "")
     errors += wrong
-    return None if wrong else made(parsed, _common(parsed.document, extension), rule_ids, products, errors)
+    return None if wrong else (_common(document, extension), extension.stage)

@@ -10,7 +10,7 @@ from typing import Any
 
 from audit.event import AuditEvent
 from rules.closure import compiled
-from rules.correlation import Correlation
+from rules.correlation import Correlation, Feed, family, feeds_of
 from rules.exceptions import Excuse
 from rules.fields import View
 from rules.index import Index
@@ -20,10 +20,21 @@ from rules.rule import Rule
 class RuleSet:
     """The rules and correlations that run together. Never changed: a reload builds another.
 
-    `hash` names their content: the same for the same rules, wherever their files lie.
+    `hash` names their content: the same for the same rules, wherever their files lie. `patience` is the shortest time
+    (microseconds) after a match at which a correlation has something to judge, None where none ever has.
     """
 
-    __slots__ = ("_by_id", "_correlations_of", "_excuses_of", "_indexes", "correlations", "exceptions", "hash", "rules")
+    __slots__ = (
+        "_by_id",
+        "_excuses_of",
+        "_feeds_of",
+        "_indexes",
+        "correlations",
+        "exceptions",
+        "hash",
+        "patience",
+        "rules",
+    )
 
     def __init__(
         self,
@@ -37,12 +48,14 @@ class RuleSet:
         self.exceptions = tuple(exceptions)
         self.hash = content_hash(content)
         self._indexes: dict[str, Index] = {}
-        self._by_id = {correlation.id: correlation for correlation in self.correlations}
-        by_rule: dict[str, list[Correlation]] = defaultdict(list)
-        for correlation in self.correlations:
-            for rule_id in correlation.rule_ids:
-                by_rule[rule_id].append(correlation)
-        self._correlations_of = {rule_id: tuple(found) for rule_id, found in by_rule.items()}
+        running = [one for one in self.correlations if one.stage != "off" and not one.silent]
+        self._by_id = {name: one for top in running for name, one in family(top).items()}
+        by_rule: dict[str, list[Feed]] = defaultdict(list)
+        for feed in (feed for top in running for feed in feeds_of(top)):
+            by_rule[feed.rule_id].append(feed)
+        self._feeds_of = {rule_id: tuple(found) for rule_id, found in by_rule.items()}
+        waits = [one.patience for one in self._by_id.values() if one.patience is not None]
+        self.patience = min(waits, default=None)
         self._excuses_of = _by_rule(self.exceptions)
         for source in dict.fromkeys(source for rule in self.rules for source in rule.sources):
             self._index(source)
@@ -72,9 +85,9 @@ class RuleSet:
                 return excuse
         return None
 
-    def correlations_of(self, rule_id: str) -> tuple[Correlation, ...]:
-        """The correlations that count the matches of a rule."""
-        return self._correlations_of.get(rule_id, ())
+    def feeds_of(self, rule_id: str) -> tuple[Feed, ...]:
+        """How matches of a rule reach the correlations that count them."""
+        return self._feeds_of.get(rule_id, ())
 
     def correlation(self, correlation_id: str) -> Correlation | None:
         """The correlation of this id, None where the set has none (a reload took it away)."""

@@ -6,7 +6,7 @@ rules/correlation_windows.py. docs/correlations.md says what fires when, and why
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from audit.finding import Severity
 from rules.correlation_expression import Clause
 from rules.correlation_section import MEASURES, TEMPORAL, Kind, Operator
 from rules.fields import MISSING, Getter, View, texts
-from rules.rule import RuleTest
+from rules.rule import RuleTest, Stage
 
 MOST_ENTRIES = 500
 MOST_VALUE_LENGTH = 256
@@ -90,7 +90,7 @@ class Parent:
 class Correlation:
     """Matches of rules, counted or measured per group in a sliding window. Times in microseconds.
 
-    `need` is the least count (or sum, in millionths) that fires at once; `bounds` hold the condition where it is judged later.
+    `need` is the least count (or sum, in millionths) that fires at once; `bounds` is the condition judged later.
     `absent` is the place of the rule that must not match `within` so long. `sources` are those its rules match in,
     empty: any. `nested` are private copies of the correlations it counts, `parent` is set in those. `silent`: others
     count it and it makes no findings of its own. `stamp` changes with whatever its windows depend on.
@@ -129,6 +129,7 @@ class Correlation:
     nested: tuple[Correlation, ...] = ()
     parent: Parent | None = None
     silent: bool = False
+    stage: Stage = "live"
     stamp: str = ""
 
     @property
@@ -145,6 +146,11 @@ class Correlation:
     def delay(self) -> int:
         """How long after a match its judgement can be known, lateness aside."""
         return (self.timespan - 1 if self.timing in ("complete", "forward") else 0) + self.within
+
+    @property
+    def patience(self) -> int | None:
+        """How long after a match somebody must ask for its judgement; None where matches alone do."""
+        return self.delay + self.lateness if self.timing != "prompt" or self.absent >= 0 else None
 
     @property
     def slack(self) -> int:
@@ -167,6 +173,21 @@ class Correlation:
         return -(-self.timespan // EPISODE) * EPISODE
 
 
+def feeds_of(correlation: Correlation) -> Iterator[Feed]:
+    """How matches reach a correlation and those it counts."""
+    yield from correlation.feeds
+    for nested in correlation.nested:
+        yield from feeds_of(nested)
+
+
+def family(correlation: Correlation) -> dict[str, Correlation]:
+    """A correlation and those it counts, by id."""
+    found = {correlation.id: correlation}
+    for nested in correlation.nested:
+        found |= family(nested)
+    return found
+
+
 def match_of(feed: Feed, event: AuditEvent, record: Mapping[str, Any]) -> Match | None:
     """The match as its window takes it, or None when the event lacks a field it is grouped, counted or measured by."""
     view = View(event, record)
@@ -176,11 +197,12 @@ def match_of(feed: Feed, event: AuditEvent, record: Mapping[str, Any]) -> Match 
         if part is None:
             return None
         group.append(part)
-    value: str | int | None = ""
+    value: str | int = ""
     if feed.values:
-        value = _number(feed.values[0](view)) if feed.numeric else _values(feed.values, view)
-        if value is None:
+        read = _number(feed.values[0](view)) if feed.numeric else _values(feed.values, view)
+        if read is None:
             return None
+        value = read
     joined = BETWEEN.join(group)
     entry = Entry(event.time, event.source, event.id, feed.rule, event.actor.id, value)
     return Match(feed.correlation, joined, feed.entity(view, joined), entry)

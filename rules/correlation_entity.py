@@ -86,4 +86,4 @@ def _target(view: View, group: str) -> str:
 
 def _group(group: str, picks: Sequence[int]) -> str:
     parts = group.split(BETWEEN)
-    return "group:" + " ".join(parts[at] for at in picks)[: 2 * MOST_LENGTH]
+    return "group:" + (" ".join(parts[at] for at in picks)[: 2 * MOST_LENGTH] or "all")

@@ -50,7 +50,7 @@ class Evidence(msgspec.Struct, array_like=True, gc=False):
         self.events[entry.event_id] = entry.time
         self.principals.add(entry.principal)
         if entry.value.__class__ is str and entry.value:
-            self.values.add(entry.value)  # type: ignore[arg-type]
+            self.values.add(entry.value)
         if len(self.events) > 2 * MOST_EVENT_IDS:
             self.trim()
 

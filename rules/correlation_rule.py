@@ -14,6 +14,7 @@ from rules.correlation_section import MEASURES, TEMPORAL, Section
 from rules.document import Document, Key, RuleError, did_you_mean
 from rules.fields import EITHER, NORMALISED, getter
 from rules.mapping import Lens
+from rules.parsed import identity
 from rules.rule import Stage
 
 
@@ -25,7 +26,18 @@ class ParsedCorrelation:
     section: Section
 
     @property
+    def id(self) -> str:
+        """The correlation's id."""
+        return identity(self.document)
+
+    @property
     def names(self) -> tuple[str, ...]:
+        """What other documents may call it: its name, and its id."""
+        name = self.document.data.get("name")
+        return (str(name), self.id) if name else (self.id,)
+
+    @property
+    def counts(self) -> tuple[str, ...]:
         """The rules it speaks of, as written."""
         absent = self.section.absent
         return (*self.section.rules, absent) if absent else self.section.rules
@@ -45,7 +57,7 @@ class Known:
 
 def counted(correlations: Sequence[ParsedCorrelation], ids: Mapping[str, str]) -> set[str]:
     """The ids that make no findings of their own because a correlation counts them."""
-    return {ids[name] for one in correlations if not one.section.generate for name in one.names if name in ids}
+    return {ids[name] for one in correlations if not one.section.generate for name in one.counts if name in ids}
 
 
 def correlated(
@@ -55,11 +67,11 @@ def correlated(
     silent = counted(list(correlations.values()), known.ids)
     planner = _Planner(correlations, known, errors)
     made: list[Correlation] = []
-    for identity, parsed in correlations.items():
-        common, plan = shared(parsed.document), planner.plan(identity, ())
+    for name, parsed in correlations.items():
+        common, plan = shared(parsed.document), planner.plan(name, ())
         if common is not None and plan is not None:
             maker = _Maker(known, *common, kept_by(list(_tops(plan, range(len(parsed.section.group_by))))))
-            made.append(maker.make(plan, identity in silent))
+            made.append(maker.make(plan, name in silent))
     return made
 
 
@@ -93,21 +105,21 @@ class _Planner:
         self._errors = errors
         self._plans: dict[str, _Plan | None] = {}
 
-    def plan(self, identity: str, above: tuple[str, ...]) -> _Plan | None:
+    def plan(self, name: str, above: tuple[str, ...]) -> _Plan | None:
         """The plan of a correlation, None if something in it or below it is wrong."""
-        if identity not in self._plans:
+        if name not in self._plans:
             before = len(self._errors)
-            plan = self._plan(identity, (*above, identity))
-            self._plans[identity] = plan if len(self._errors) == before else None
-        return self._plans[identity]
+            plan = self._plan(name, (*above, name))
+            self._plans[name] = plan if len(self._errors) == before else None
+        return self._plans[name]
 
-    def _plan(self, identity: str, above: tuple[str, ...]) -> _Plan | None:
-        parsed = self._correlations[identity]
+    def _plan(self, own: str, above: tuple[str, ...]) -> _Plan | None:
+        parsed = self._correlations[own]
         section, document = parsed.section, parsed.document
         direct: list[_Direct] = []
         nested: list[tuple[int, tuple[int, ...], _Plan]] = []
         rule_ids: list[str] = []
-        for place, name in enumerate(parsed.names):
+        for place, name in enumerate(parsed.counts):
             at: tuple[Key, ...] = ("correlation", "rules") if place < len(section.rules) else ("auditwatch", "absent")
             found = self._known.ids.get(name)
             if found is None:
@@ -123,7 +135,7 @@ class _Planner:
             if found is not None and place < len(section.rules):
                 rule_ids.append(found)
         self._check(parsed, bool(nested))
-        return _Plan(identity, parsed, tuple(rule_ids), tuple(direct), tuple(nested))
+        return _Plan(own, parsed, tuple(rule_ids), tuple(direct), tuple(nested))
 
     def _direct(self, parsed: ParsedCorrelation, name: str, rule_id: str, place: int) -> _Direct:
         section = parsed.section
@@ -235,14 +247,12 @@ class _Maker:
 
     def _make(self, plan: _Plan, common: dict[str, Any], picks: tuple[int, ...]) -> Correlation:
         """`picks` are the parts of its group that make the group of the outermost correlation."""
-        section, identity = plan.parsed.section, common["id"]
+        section, own = plan.parsed.section, common["id"]
         nested = tuple(
-            self._below(
-                below, identity, Parent(identity, _place(section, place), inner), tuple(inner[at] for at in picks)
-            )
+            self._below(below, own, Parent(own, _place(section, place), inner), tuple(inner[at] for at in picks))
             for place, inner, below in plan.nested
         )
-        feeds = tuple(self._feed(identity, section, direct, picks) for direct in plan.direct)
+        feeds = tuple(self._feed(own, section, direct, picks) for direct in plan.direct)
         scale = SCALE if section.kind in MEASURES else 1
         bounds = tuple((op, round(number * scale)) for op, number in section.bounds)
         lows = [least(op, number, scale) for op, number in section.bounds if op in ("gte", "gt")]
@@ -269,9 +279,9 @@ class _Maker:
             stamp=stable_id(section, plan.rule_ids, [one.stamp for one in nested])[:8],
         )
 
-    def _feed(self, identity: str, section: Section, direct: _Direct, picks: tuple[int, ...]) -> Feed:
+    def _feed(self, own: str, section: Section, direct: _Direct, picks: tuple[int, ...]) -> Feed:
         return Feed(
-            correlation=identity,
+            correlation=own,
             rule_id=direct.rule_id,
             rule=_place(section, direct.place),
             groups=tuple(map(getter, direct.fields)),
@@ -288,7 +298,7 @@ class _Maker:
 
 
 def _place(section: Section, place: int) -> int:
-    """The number of a rule in the entries of a window: its place where that matters; the one that must not match has its own."""
+    """The number of a rule in the entries of a window: its place, or 0 where all count alike."""
     return place if section.kind in TEMPORAL or place >= len(section.rules) else 0
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from audit.event import AuditEvent, rfc3339
 from audit.finding import Finding, Version, stable_id
-from rules.correlation import BETWEEN, SCALE, Correlation, Entry, Feed, Match, match_of
+from rules.correlation import BETWEEN, SCALE, Correlation, Entry, Feed, Match, family, feeds_of, match_of
 from rules.correlation_evidence import MOST_EVENT_IDS, MOST_VALUES, Evidence
 from rules.correlation_window import Bin, Window
 
@@ -220,21 +220,6 @@ def _opened(kept: Window | msgspec.Raw, correlation: Correlation) -> Window:
 def finding_id(correlation: Correlation, group: str, index: int) -> str:
     """One id per correlation, group and bin."""
     return stable_id("correlation", correlation.id, group, index)
-
-
-def feeds_of(correlation: Correlation) -> Iterator[Feed]:
-    """How matches reach a correlation and those it counts."""
-    yield from correlation.feeds
-    for nested in correlation.nested:
-        yield from feeds_of(nested)
-
-
-def family(correlation: Correlation) -> dict[str, Correlation]:
-    """A correlation and those it counts, by id."""
-    found = {correlation.id: correlation}
-    for nested in correlation.nested:
-        found |= family(nested)
-    return found
 
 
 def fires(correlation: Correlation, matched: Iterable[tuple[str, AuditEvent, Mapping[str, Any]]]) -> bool:

@@ -11,23 +11,16 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "SigmaFilterConditionError": ("filter", "condition"),
     "SigmaFilterRuleReferenceError": ("filter", "rules"),
     "SigmaFilterError": ("filter",),
-    "SigmaCorrelationRuleError": ("correlation",),
-    "SigmaCorrelationTypeError": ("correlation", "type"),
-    "SigmaCorrelationConditionError": ("correlation", "condition"),
-    "SigmaTimespanError": ("correlation", "timespan"),
 }
 """Where the errors of pySigma belong that do not carry their key in their name."""
 
 _HINTS: dict[str, str] = {
-    "must have exactly one condition item": "write two correlations for a range",
-    "Timespan": "one number and one unit of s, m, h, d, w, M, y: 90m for an hour and a half",
     "Regular expression": "RE2 syntax: no lookaround, no backreference",
-    "condition cannot be read": "not, and, or, parentheses, 1 of NAME*, 2 of NAME*, all of NAME*, all of them",
+    "condition cannot be read": "not, and, or (in lower case), parentheses, 1 of NAME*, 2 of NAME*, all of them",
     "must be an UUID": "make one with uuidgen",
     "not a valid Sigma rule level": "informational, low, medium, high or critical",
     "not a valid Sigma rule status": "stable, test, experimental, deprecated or unsupported",
     "must have a log source": "logsource: with product: and service:",
-    "no valid Sigma correlation type": "use event_count or value_count",
     "pipe syntax": "write a correlation",
     "Filter must have": "rules: any, or the names or ids of rules",
     "filter must have a 'rules' field": "rules: any, or the names or ids of rules",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from rules.correlation_section import EXTENSION_KEYS
 from rules.document import Document, RuleError, did_you_mean
 from rules.rule import RuleTest, Stage
 
@@ -33,7 +34,8 @@ def read_extension(document: Document, source: str) -> tuple[Extension, list[Rul
         return Extension(), [
             document.error("auditwatch must be a mapping", "write runbook:, risk:, stage:, tests:", ["auditwatch"])
         ]
-    errors = document.unknown_keys(KEYS, ["auditwatch"])
+    known = (*KEYS, *EXTENSION_KEYS) if "correlation" in document.data else KEYS
+    errors = document.unknown_keys(known, ["auditwatch"])
     runbook = section.get("runbook", [])
     if not (isinstance(runbook, list) and all(isinstance(step, str) for step in runbook)):
         errors.append(

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from rules.condition import And
 from rules.document import Document, RuleError
-from rules.parsed import ParsedFilter, ParsedRule, named
+from rules.parsed import ParsedFilter, ParsedRule, named, seen
 
 
 def filtered(rules: Sequence[ParsedRule], filters: Sequence[ParsedFilter], errors: list[RuleError]) -> list[ParsedRule]:
@@ -20,7 +20,8 @@ def filtered(rules: Sequence[ParsedRule], filters: Sequence[ParsedFilter], error
     added = {rule.id: [rule.condition] for rule in rules}
     for one in filters:
         for rule in _spoken_of(one, known, errors):
-            added[rule.id].append(one.condition)
+            if seen(rule.lens, one.condition, one.document, ["filter"], errors) is not None:
+                added[rule.id].append(one.condition)
     return [rule if len(added[rule.id]) == 1 else replace(rule, condition=And(tuple(added[rule.id]))) for rule in rules]
 
 

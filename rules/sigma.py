@@ -43,6 +43,7 @@ from rules.assemble import COMMON_KEYS, Parsed, assemble
 from rules.compile import RuleSet
 from rules.condition import And, Leaf, Node, Not, Op, Or
 from rules.correlation_rule import ParsedCorrelation
+from rules.correlation_section import read_section
 from rules.dialect import ConditionError, plain
 from rules.document import Document, Key, RuleError, RuleErrors, did_you_mean, documents_of
 from rules.exceptions import read_exceptions
@@ -57,7 +58,7 @@ __all__ = ["RuleError", "RuleErrors", "library", "load"]
 _RULE_KEYS = frozenset({*COMMON_KEYS, "logsource", "detection", "fields", "simulation", "regression_tests_path"})
 _FILTER_KEYS = frozenset({*COMMON_KEYS, "logsource", "filter"})
 _CORRELATION_KEYS = frozenset({*COMMON_KEYS, "correlation"})
-_CORRELATION_PARTS = ("type", "rules", "generate", "group-by", "timespan", "aliases", "condition")
+_SOME_CORRELATION = {"type": "temporal", "rules": ["a", "b"], "timespan": "1m"}
 _KINDS = ("lists", "mapping", "filter", "exceptions", "correlation", "action")
 """The keys that tell what a document is; one without is a rule."""
 
@@ -152,11 +153,13 @@ def _excuses(document: Document, lists: Lists, errors: list[RuleError]) -> Itera
 
 
 def _correlation(document: Document, errors: list[RuleError]) -> list[ParsedCorrelation]:
-    wrong = document.unknown_keys(_CORRELATION_KEYS) + document.unknown_keys(_CORRELATION_PARTS, ["correlation"])
+    """The correlation of a document, if nothing is wrong: pySigma reads what rules have too, we read its section."""
+    wrong = document.unknown_keys(_CORRELATION_KEYS)
+    section = read_section(document, wrong)
     make = partial(SigmaCorrelationRule.from_dict, collect_errors=True)
-    rule = _parsed(make, document, "", {}, wrong)
+    _parsed(lambda data: make({**data, "correlation": _SOME_CORRELATION}), document, "", {}, wrong)
     errors += wrong
-    return [] if rule is None or wrong else [ParsedCorrelation(document, rule.timespan.seconds)]
+    return [] if section is None or wrong else [ParsedCorrelation(document, section)]
 
 
 def _parsed(
@@ -209,7 +212,12 @@ def _wrong_items(document: Document, at: list[Key], lists: Lists) -> list[RuleEr
 def _error(document: Document, error: Exception, at: Sequence[Key]) -> RuleError:
     message, hint = in_words(str(error))
     if not isinstance(error, SigmaError | ConditionError):
-        return document.error(f"cannot be read as Sigma: {message}", "compare it with a rule of the library", at)
+        hint = (
+            "its value or its modifiers do not go together"
+            if "|" in str(at[-1])
+            else "compare it with a rule that loads"
+        )
+        return document.error(f"cannot be read as Sigma: {message}", hint, at)
     if message.startswith("Unknown modifier"):
         name = message.split("'")[1]
         return document.error(f"unknown modifier {name!r}", did_you_mean(name, [*modifier_mapping, "utf16le"]), at)

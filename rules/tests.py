@@ -11,11 +11,11 @@ import msgspec
 
 from audit.context import EMPTY
 from audit.event import AuditEvent
-from audit.finding import Version
 from audit.sources import SOURCES
 from audit.sources.reader import Reject, read
 from rules.compile import RuleSet
-from rules.correlation import Correlation, Window, fold, match_of
+from rules.correlation import Correlation
+from rules.correlation_windows import fires
 from rules.fields import View
 from rules.rule import Rule, RuleTest
 from rules.sigma import load
@@ -89,19 +89,9 @@ def _events(test: RuleTest) -> tuple[list[_Pair], str]:
 def _fires(rules: RuleSet, tested: Rule | Correlation, events: Sequence[_Pair]) -> bool:
     if isinstance(tested, Correlation):
         return _correlates(rules, tested, events)
-    return any(
-        tested.meets(event.source) and tested.matches(View(event, record))
-        for event, record in events
-    )
+    return any(tested.meets(event.source) and tested.matches(View(event, record)) for event, record in events)
 
 
 def _correlates(rules: RuleSet, correlation: Correlation, events: Sequence[_Pair]) -> bool:
-    windows: dict[str, Window] = {}
-    fired = False
-    for event, record in events:
-        for rule in rules.match(event, record):
-            match = match_of(correlation, event, record) if rule.id in correlation.rule_ids else None
-            if match is not None:
-                windows[match.group], finding = fold(correlation, windows.get(match.group), match, Version())
-                fired = fired or finding is not None
-    return fired
+    matched = [(rule.id, event, record) for event, record in events for rule in rules.match(event, record)]
+    return fires(correlation, matched)

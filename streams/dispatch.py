@@ -12,11 +12,13 @@ from alerting.alert import from_line
 from alerting.console import ConsoleNotifier
 from alerting.notifier import Notifier
 from alerting.slack import SlackNotifier
-from alerting.store import AlertStore, StoreUnavailable
+from alerting.store import AlertStore
 from streams.metrics import count
 from streams.settings import Settings
 
 log = logging.getLogger("auditwatch.dispatch")
+
+RETRY_SECONDS, PAUSE_SECONDS = 1.0, 5.0
 
 
 def notifier_of(settings: Settings) -> Notifier:
@@ -47,10 +49,10 @@ class Dispatch:
             try:
                 await self._store.put(alert)
                 return
-            except StoreUnavailable as error:
+            except Exception as error:  # away, out of memory, read-only: an alert waits for whatever mends it
                 count("errors", "dispatch")
-                log.error("%s", error)
-                await asyncio.sleep(1.0)
+                log.error("the outbox takes no alert: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def owns(self, mine: bool) -> None:
         """Starts delivering when the partition is ours, and ends after the delivery under way when it is not."""
@@ -68,8 +70,8 @@ class Dispatch:
                 await dispatcher.run(self._store, self._notifier, clock=now, sleep=asyncio.sleep, stop=stop)
             except Exception:
                 count("errors", "dispatch")
-                log.exception("delivery failed, going on in 5 s")
-                await asyncio.sleep(5.0)
+                log.exception("delivery failed, going on in %s s", PAUSE_SECONDS)
+                await asyncio.sleep(PAUSE_SECONDS)
 
 
 def now() -> int:

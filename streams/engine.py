@@ -16,23 +16,27 @@ from typing import Any, NoReturn
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
+from streams.clock import Clock, Reading
 from streams.detections import Detections
 from streams.kafka import EVENTS, FINDINGS, MAX_MESSAGE_BYTES, RAW, client_options
-from streams.kafka_log import KafkaLog
+from streams.kafka_log import KafkaLog, TopicsGone
 from streams.metrics import DELAY_SECONDS, STEP_SECONDS, count, gauge
 from streams.normalise import RawMessage, normalise
 from streams.outlet import Outlet
 from streams.pipeline import Correlate, Score
 from streams.processor import Message, Processor
 from streams.settings import Settings
-from streams.shell import PATIENCE, Shell
+from streams.shell import PATIENCE, Shell, unexpected
 from streams.store import RedisStateStore, connect
+from streams.ticking import Ticking
 from streams.watchdog import Watchdog
 
 log = logging.getLogger("auditwatch.engine")
 
 EX_SOFTWARE = 70
 LOOK_SECONDS = 5.0
+GONE_LOOKS = 2
+"""In how many looks in a row a topic must be missing: a broker that is starting may not know its topics yet."""
 LAST_BATCH_SECONDS = 2.0
 """How long a worker that is told to end waits for the batches under way."""
 
@@ -54,6 +58,9 @@ class Engine:
         self._starting = asyncio.Lock()
         self._turns = {stage: asyncio.Lock() for stage in STAGES}
         self._rewinds: set[TopicPartition] = set()
+        self._clock = Clock()
+        self._passed: Reading | None = None
+        self._gone = 0
 
     async def start(self, adopt: bool) -> None:
         """Connects once, before the first message is handled; goes on trying while the broker is out of reach."""
@@ -79,7 +86,7 @@ class Engine:
         self._partitions = {topic: int(each.rpartition("/")[2]) for topic, each in self._incarnations.items()}
         score_emit = self._outlet.score_emit(lambda lane: self._origin(EVENTS, lane), self._partitions[FINDINGS])
         score = Processor(Score(), RedisStateStore(self._redis, "events"), score_emit)
-        correlate = Processor(Correlate(), RedisStateStore(self._redis, "findings"), self._outlet.correlate_emit())
+        correlate = Ticking(Correlate(), RedisStateStore(self._redis, "findings"), self._outlet.correlate_emit())
         self.shells = {EVENTS: self._shell(score, EVENTS, adopt), FINDINGS: self._shell(correlate, FINDINGS, adopt)}
         self.watchdog.start()
 
@@ -128,6 +135,7 @@ class Engine:
             for record in chunk.records
         ]
         outputs, faults = normalise(messages, self.detections.context)
+        self._clock.see((output.item for output in outputs), int(time.time() * 1e6))
         origins = {lane: self._origin(*tp) for lane, tp in enumerate(lanes)}
         for attempt in range(1_000_000):
             try:
@@ -148,17 +156,18 @@ class Engine:
         ]
         shell = self.shells[topic]
         processor = shell.processor
-        folded, repeats = processor.folded, processor.repeats
+        folded, repeats, evicted = processor.folded, processor.repeats, getattr(processor, "evicted", 0)
         done = await shell.run(messages, lambda: self.detections)
         count("folded", topic, processor.folded - folded)
         count("repeats", topic, processor.repeats - repeats)
+        count("evicted", topic, getattr(processor, "evicted", 0) - evicted)
         return [event for event in events if event.message.offset <= done.get(event.message.partition, -1)]
 
     async def _survive(self, stage: str, error: Exception, attempt: int) -> None:
         count("errors", stage)
         self.watchdog.failed(f"{stage}: {error!r}")
         pause = PATIENCE[min(attempt, len(PATIENCE) - 1)]
-        log.exception("%s: failed, trying again in %s s", stage, pause)
+        log.error("%s failed (%r), trying again in %s s", stage, error, pause, exc_info=unexpected(error))
         await asyncio.sleep(pause)
 
     def _origin(self, topic: str, partition: int) -> str:
@@ -171,8 +180,12 @@ class Engine:
         for shell in self.shells.values():
             shell.forget(set(shell.processor.owned))
         gauge("partitions", len(partitions))
-        mine = sorted(Counter(tp.topic for tp in partitions).items())
-        log.info("reading %s", ", ".join(f"{topic} ({n})" for topic, n in mine) or "nothing: standing by")
+        mine = Counter(tp.topic for tp in partitions)
+        raw = [n for topic, n in mine.items() if topic.startswith(RAW)]
+        log.info(
+            "reading %d partitions: %d of %d raw topics, %d of %s, %d of %s",
+            len(partitions), sum(raw), len(raw), mine[EVENTS], EVENTS, mine[FINDINGS], FINDINGS,
+        )  # fmt: skip
 
     def revoked(self) -> None:
         """Until the next assignment nothing is ours."""
@@ -228,10 +241,12 @@ class Engine:
                 count("rewinds", tp.topic)
         except Exception as error:
             self._rewinds |= asked
-            await self._survive("rewind", error, 2)
+            await self._survive("rewind", error, len(PATIENCE))
 
     async def _look_around(self) -> None:
         """How far behind are we, and did a store move behind us? A stage with nothing to do is one that moves."""
+        await self._check_logs()
+        now = self._clock.read(int(time.time() * 1e6))
         mine = self.app.consumer.assignment()
         lags = dict.fromkeys(STAGES, 0)
         for tp, end in (await self.log.ends(mine)).items():
@@ -245,6 +260,27 @@ class Engine:
             if shell.last_error:
                 self.watchdog.failed(shell.last_error)
             await shell.check()
+        await self._pass_time(now, idle=not any(lags.values()))
+
+    async def _pass_time(self, now: Reading, idle: bool) -> None:
+        """Tells correlate the time of the look before, if all that was read by then has come through both stages."""
+        if idle and self._passed:
+            async with self._turns[FINDINGS]:
+                await self.shells[FINDINGS].tick(self._passed, lambda: self.detections)
+        self._passed = now if idle else None
+
+    async def _check_logs(self) -> None:
+        """Ends the process when a topic is not the one any more that offsets were read from."""
+        try:
+            now = await self.log.incarnations(self._incarnations)
+        except TopicsGone as error:
+            self._gone += 1
+            if self._gone >= GONE_LOOKS:
+                halt(str(error))
+            raise
+        self._gone = 0
+        if changed := [topic for topic in now if now[topic] != self._incarnations[topic]]:
+            halt(f"{', '.join(changed)}: created anew or with more partitions under this worker: start it again")
 
 
 def halt(reason: str) -> NoReturn:

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from streams.kafka import KafkaProblem, client_options, incarnations
 from streams.settings import Settings
+
+LOOK_MS = 2_000
+"""How long the record at an offset is waited for."""
+
+
+class TopicsGone(KafkaProblem):
+    """Topics that were there are not any more."""
+
+    def __init__(self, missing: Sequence[str]) -> None:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        super().__init__(
+            f"topics are gone: {', '.join(missing[:3])}{more}. Somebody deleted them, or a memory-only broker restarted, "
+            "and what was not yet read went with them. Start the worker again: it creates them, and says where it needs "
+            "--adopt-new-log to keep the baselines and go on from the new log's start."
+        )
 
 
 class KafkaLog:
@@ -29,7 +44,7 @@ class KafkaLog:
         """The identity of each topic; asked anew each time, since a broker may have restarted."""
         found = await incarnations(self._settings, topics)
         if missing := sorted(set(topics) - found.keys()):
-            raise KafkaProblem(f"topics are gone: {', '.join(missing)}; restart the worker to create them anew")
+            raise TopicsGone(missing)
         return found
 
     async def incarnation(self, topic: str) -> str:
@@ -42,6 +57,19 @@ class KafkaLog:
         first = await self._consumer.beginning_offsets([place])
         end = await self._consumer.end_offsets([place])
         return first[place], end[place]
+
+    async def holds(self, topic: str, partition: int, offset: int) -> bool:
+        """See Log. The embedded broker tells an end too low until the next write, where several were under way."""
+        place = TopicPartition(topic, partition)
+        consumer = AIOKafkaConsumer(**client_options(self._settings))
+        await consumer.start()
+        try:
+            consumer.assign([place])
+            consumer.seek(place, offset)
+            found = await consumer.getmany(place, timeout_ms=LOOK_MS, max_records=1)
+            return any(record.offset == offset for record in found.get(place, []))
+        finally:
+            await consumer.stop()
 
     async def ends(self, places: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """The next offset to be written of each partition."""

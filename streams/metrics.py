@@ -10,17 +10,16 @@ CounterName = Literal[
     "records",  # raw records read by normalise, by source
     "folded",  # items folded into states, by topic; those folded again after a rewind count again
     "repeats",  # events delivered twice and counted once, by topic
+    "evicted",  # matches and windows of correlations that had no room, or came too late, by topic
     "findings",  # findings emitted by score
     "alerts",  # alert revisions emitted by correlate
     "deadletters",  # items bound for audit.deadletter, by stage
     "rewinds",  # partitions rewound, by stage: surprises that were answered
     "errors",  # exceptions a stage met and survived, by stage
-    "delivered",  # alerts delivered by the dispatcher
 ]
 GaugeName = Literal[
     "lag",  # messages not yet folded, by topic
     "partitions",  # partitions this worker owns, by topic
-    "ready",  # 1 when the worker has its partitions and its stores answer
 ]
 
 REGISTRY = CollectorRegistry()

@@ -60,6 +60,11 @@ def mark(offset: int, item: int = 0, ordinal: int = 0) -> int:
     return offset << 28 | item << 8 | ordinal
 
 
+def item_of(made_at: int) -> int:
+    """The item in a mark."""
+    return made_at >> 8 & 0xFFFFF
+
+
 def offset_of(made_at: int) -> int:
     """The offset in a mark."""
     return made_at >> 28

@@ -19,9 +19,9 @@ from alerting.alert import Alert
 from audit.event import AuditEvent
 from audit.finding import Finding, at_least
 from detectors.features import observe
-from rules import correlation as correlations
 from rules.compile import RuleSet
-from rules.correlation import Match, Window
+from rules.correlation import match_of
+from rules.correlation_windows import Now, Windows
 from rules.fields import View
 from rules.rule import Rule, finding_of
 from streams.detections import Detections
@@ -32,8 +32,8 @@ from streams.processor import Arrival, Fault, Verdict
 from streams.store import DAY, Entry
 
 ENTITY_TTL = 8 * DAY
-WINDOWS = 64
-"""Correlation windows one entity may have open; the one unused longest is dropped."""
+"""Of an entity without windows; one with windows is kept as long as the longest of them may be."""
+WINDOWS_TTL = 100 * DAY
 
 
 class Score:
@@ -122,8 +122,8 @@ def _apply(rule: Rule, deed: Deed, record: Mapping[str, Any], detections: Detect
     if not rule.silent:
         deed.grave = deed.grave or at_least(rule.severity, "medium")
         deed.findings.append(finding_of(rule, event, detections.version))
-    for correlation in detections.rules.correlations_of(rule.id):
-        if match := correlations.match_of(correlation, event, record):
+    for feed in detections.rules.feeds_of(rule.id):
+        if match := match_of(feed, event, record):
             deed.matches.append(match)
 
 
@@ -140,15 +140,37 @@ def _signals(deed: Deed) -> list[Output[Signal]]:
     ]
 
 
-class Entity(msgspec.Struct, array_like=True):
-    """What correlate keeps of a user, an address, a session or a resource."""
+class Stored(msgspec.Struct, array_like=True, frozen=True):
+    """An entity as it is stored."""
 
     risk: risk.RiskState | None = None
-    windows: dict[str, Window] = {}
+    windows: dict[str, msgspec.Raw] = {}
+    dues: dict[str, int] = {}
+
+
+class Entity:
+    """What correlate keeps of a user, an address, a session, a resource or a group; changed in place."""
+
+    __slots__ = ("_episode", "risk", "windows")
+
+    def __init__(self, key: str, stored: Stored) -> None:
+        self.risk = stored.risk
+        self.windows = Windows(key, stored.windows, stored.dues)
+        self._episode = -1
+
+    def turns(self, time: int) -> bool:
+        """Whether event time has come to another episode since this was asked last."""
+        episode, before = time // risk.EPISODE, self._episode
+        self._episode = episode
+        return episode != before >= 0
 
 
 class Correlate:
-    """Findings and matches of an entity -> alerts; of an alert that grows within a batch, its last revision."""
+    """Findings and matches of an entity -> alerts; of an alert that grows within a batch, its last revision.
+
+    Matches are folded one by one and correlations speak at the end of the batch, or when event time comes to another
+    episode: a burst tells once what it amounts to.
+    """
 
     name = "findings"
 
@@ -166,43 +188,77 @@ class Correlate:
 
     def unpack(self, key: str, values: Sequence[bytes | None]) -> Entity:
         """See Stage."""
-        return _ENTITIES.decode(values[0]) if values[0] else Entity()
+        return Entity(key, _STORED.decode(values[0]) if values[0] else Stored())
 
     def pack(self, key: str, state: Entity) -> list[Entry]:
         """See Stage."""
-        return [Entry(f"e:{key}", _ENCODE(state), ENTITY_TTL)]
+        windows = state.windows.pack()
+        stored = Stored(state.risk, windows, dict(sorted(state.windows.dues.items())))
+        return [Entry(f"e:{key}", _ENCODE(stored), WINDOWS_TTL if windows else ENTITY_TTL)]
+
+    def due(self, state: Entity) -> int | None:
+        """See TickingStage."""
+        return state.windows.due()
 
     def fold(
         self, arrivals: Sequence[Arrival[Signal]], states: Mapping[str, Entity], detections: Detections
     ) -> Verdict:
         """Windows first, then risk: a correlation that fires counts like any other finding."""
-        alerts: dict[str, Output[Alert]] = {}
-        correlated: list[Finding] = []
+        said = _Said(detections)
+        find = detections.rules.correlation
+        told: dict[str, tuple[int, int]] = {}
         for partition, mark, signal in arrivals:
-            entity = states[signal.entity]
-            finding = signal.finding
-            if finding is None:
-                finding = _window(entity, signal.match, detections)
-                if finding is None:
-                    continue
-                correlated.append(finding)
-            entity.risk, raised = risk.fold(entity.risk, finding)
-            for alert in raised:
-                alerts[alert.id] = Output(partition, mark, alert.key, alert)
-        return Verdict(list(alerts.values()), [], findings=correlated)
+            entity, place = states[signal.entity], (partition, mark)
+            finding, match = signal.finding, signal.match
+            time = finding.time if finding else match.entry.time if match else 0
+            if entity.turns(time):
+                said.tell(entity, place)
+            if match:
+                said.evicted += entity.windows.take(match, find)
+                told[signal.entity] = place
+            if finding:
+                said.raise_(entity, finding, place)
+        for key, place in told.items():
+            said.tell(states[key], place)
+        return said.verdict()
+
+    def wake(self, key: str) -> Signal:
+        """See TickingStage."""
+        return Signal(key)
+
+    def tick(self, arrival: Arrival[Signal], state: Entity, now: Now, detections: Detections) -> Verdict:
+        """What follows for an entity of time having come to `now`: absence, "less than", averages."""
+        said = _Said(detections)
+        said.evicted = state.windows.tick(now, detections.rules.correlation)
+        said.tell(state, (arrival.partition, arrival.mark), now)
+        return said.verdict()
 
 
-def _window(entity: Entity, match: Match | None, detections: Detections) -> Finding | None:
-    correlation = detections.rules.correlation(match.correlation) if match else None
-    if match is None or correlation is None:
-        return None
-    key = f"{match.correlation}\x1f{match.group}"
-    window, finding = correlations.fold(correlation, entity.windows.pop(key, None), match, detections.version)
-    entity.windows[key] = window
-    while len(entity.windows) > WINDOWS:
-        del entity.windows[next(iter(entity.windows))]
-    return finding
+class _Said:
+    """What comes of a batch: alerts in their last revision, and correlations' findings."""
+
+    def __init__(self, detections: Detections) -> None:
+        self._detections = detections
+        self._alerts: dict[str, Output[Alert]] = {}
+        self._findings: dict[str, Finding] = {}
+        self.evicted = 0
+
+    def tell(self, entity: Entity, place: tuple[int, int], now: Now | None = None) -> None:
+        """Lets the entity's windows speak."""
+        for finding in entity.windows.tell(self._detections.version, self._detections.rules.correlation, now):
+            self._findings[finding.id] = finding
+            self.raise_(entity, finding, place)
+
+    def raise_(self, entity: Entity, finding: Finding, place: tuple[int, int]) -> None:
+        """Adds a finding to the entity's risk."""
+        entity.risk, raised = risk.fold(entity.risk, finding)
+        for alert in raised:
+            self._alerts[alert.id] = Output(*place, alert.key, alert)
+
+    def verdict(self) -> Verdict:
+        """All of it."""
+        return Verdict(list(self._alerts.values()), [], findings=list(self._findings.values()), evicted=self.evicted)
 
 
 _ENCODE = msgspec.msgpack.Encoder().encode
-_ENTITIES = msgspec.msgpack.Decoder(Entity)
+_STORED = msgspec.msgpack.Decoder(Stored)

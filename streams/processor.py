@@ -7,113 +7,33 @@ caller hands over the same messages again (`rewind`): positions and marks make t
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic
 
 import msgspec
 
 from audit.event import AuditEvent
 from audit.finding import Finding
 from streams.detections import Detections
-from streams.packet import Packet, mark, offset_of
+from streams.packet import mark, offset_of
+from streams.stage import Arrival, Damaged, Emit, Fault, Gap, Item, Message, Stage, State, Verdict
 from streams.store import POSITION, Entry, Position, StateStore, Write, key_name
+
+__all__ = ["Arrival", "Damaged", "Emit", "Fault", "Gap", "Message", "Processor", "Stage", "Verdict"]
 
 log = logging.getLogger("auditwatch.processor")
 
-Item = TypeVar("Item")
-State = TypeVar("State")
-
 CACHED = 5_000
 """States one processor keeps in memory; the rest is read again from the store when needed."""
-
-
 MOST_FAILING = 100
 """Items in a row that may fail and be put aside; after so many it is the program that is broken, and it stays there."""
 
 
-class Message(NamedTuple):
-    """One Kafka message as the shell sees it."""
-
-    partition: int
-    offset: int
-    payload: bytes
-
-
-class Arrival(NamedTuple, Generic[Item]):
-    """One item of a message, with the mark that whatever is made from it will carry."""
-
-    partition: int
-    mark: int
-    item: Item
-
-
-class Fault(NamedTuple):
-    """Something that could not be read or folded, with its place: bound for the dead letters."""
-
-    partition: int
-    offset: int
-    error: str
-    raw: bytes
-
-
-class Verdict(NamedTuple):
-    """What a stage makes of a batch: things to send on, and things it could not digest.
-
-    Beside that, for whoever is curious: the strangeness of each event, the repeats met, and correlations' findings,
-    which travel only inside alerts.
-    """
-
-    outputs: list[Any]
-    faults: list[Fault]
-    scores: Sequence[tuple[str, float]] = ()
-    repeats: int = 0
-    findings: Sequence[Finding] = ()
-
-
-class Stage(Protocol[Item, State]):
-    """One stage of the pipeline: two exist, score and correlate."""
-
-    name: str
-
-    def decode(self, payload: bytes) -> Packet[Item]:
-        """The items of a message. Raises msgspec.DecodeError."""
-
-    def key(self, item: Item) -> str:
-        """The key of the state this item is folded into."""
-
-    def parts(self, key: str) -> tuple[str, ...]:
-        """The store's keys that make up the state."""
-
-    def unpack(self, key: str, values: Sequence[bytes | None]) -> State:
-        """The state from the values of its parts."""
-
-    def pack(self, key: str, state: State) -> list[Entry]:
-        """The parts of a state to be written."""
-
-    def fold(self, arrivals: Sequence[Arrival[Item]], states: Mapping[str, State], detections: Detections) -> Verdict:
-        """Folds a batch into the states in place, in order. Pure otherwise: no clock, no I/O."""
-
-
-class Gap(Exception):
-    """A partition's next message is not the one after its position, or its store moved on: forget and rewind."""
-
-    def __init__(self, partition: int, reason: str) -> None:
-        super().__init__(f"partition {partition}: {reason}")
-        self.partition = partition
-
-
-class _Moved(Exception):
+class Moved(Exception):
     """The store is no longer where memory is: what it holds belongs to another position."""
 
 
-class Damaged(Exception):
-    """A stored value that cannot be read; the text names it and says what to do."""
-
-
-Emit = Callable[[Sequence[Any], Sequence[Fault]], Awaitable[None]]
-
-
-class _Partition(Generic[State]):
+class Held(Generic[State]):
     """What is known in memory of one partition: its position and some of its states."""
 
     __slots__ = ("position", "raw", "states")
@@ -131,7 +51,7 @@ class Processor(Generic[Item, State]):
         self._stage = stage
         self._store = store
         self._emit = emit
-        self._partitions: dict[int, _Partition[State]] = {}
+        self._partitions: dict[int, Held[State]] = {}
         self.folded = 0
         self.repeats = 0
         self._failing = 0
@@ -154,9 +74,9 @@ class Processor(Generic[Item, State]):
         (raw,) = await self._store.positions([partition])
         try:
             position = _POSITIONS.decode(raw) if raw else None
-        except _UNREADABLE as error:
-            raise _damaged(self._stage.name, partition, [POSITION], error) from error
-        self._partitions[partition] = _Partition(raw, position or Position("", -1, {}))
+        except UNREADABLE as error:
+            raise damaged(self._stage.name, partition, [POSITION], error) from error
+        self._partitions[partition] = Held(raw, position or Position("", -1, {}))
         return position
 
     def begin(self, partition: int, incarnation: str, start: int) -> Position:
@@ -195,11 +115,11 @@ class Processor(Generic[Item, State]):
             self.repeats += verdict.repeats
             await self._emit(verdict.outputs, faults + verdict.faults)
             writes = [
-                Write(number, held[number].raw, _ENCODE(position), entries.get(number, []))
+                Write(number, held[number].raw, ENCODE(position), entries.get(number, []))
                 for number, position in positions.items()
             ]
             saved = await self._store.save(writes) if writes else []
-        except _Moved:
+        except Moved:
             for number in held:
                 self.forget(number)
             return [Gap(number, "its store moved") for number in held]
@@ -207,16 +127,21 @@ class Processor(Generic[Item, State]):
             for number in held:
                 self.forget(number)
             raise
+        return gaps + self._written(writes, saved, positions)
+
+    def _written(self, writes: Sequence[Write], saved: Sequence[bool], positions: Mapping[int, Position]) -> list[Gap]:
+        """Keeps in memory what the store took, forgets the rest."""
+        gaps = []
         for write, done in zip(writes, saved, strict=True):
             if done:
-                self._keep(held[write.partition], write, positions[write.partition])
+                self._keep(self._partitions[write.partition], write, positions[write.partition])
             else:
                 self.forget(write.partition)
                 gaps.append(Gap(write.partition, "somebody else wrote its state"))
         return gaps
 
     def _admit(
-        self, messages: Sequence[Message], held: Mapping[int, _Partition[State]]
+        self, messages: Sequence[Message], held: Mapping[int, Held[State]]
     ) -> tuple[dict[int, Position], list[Arrival[Item]], list[Fault], list[Gap]]:
         positions: dict[int, Position] = {}
         arrivals: list[Arrival[Item]] = []
@@ -240,7 +165,7 @@ class Processor(Generic[Item, State]):
         try:
             packet = self._stage.decode(payload)
             pairs = list(zip(packet.marks, packet.items, strict=True))
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             faults.append(Fault(number, offset, f"unreadable packet: {error}", payload))
             return position.at(offset)
         high = position.seen.get(packet.origin, -1)
@@ -256,12 +181,13 @@ class Processor(Generic[Item, State]):
         return position.at(offset, packet.origin, high)
 
     async def _fold(
-        self, arrivals: Sequence[Arrival[Item]], held: Mapping[int, _Partition[State]], detections: Detections
+        self, arrivals: Sequence[Arrival[Item]], held: Mapping[int, Held[State]], detections: Detections
     ) -> tuple[Verdict, dict[int, list[Entry]]]:
         states = await self._states(arrivals, held)
         try:
-            verdict = self._stage.fold(arrivals, states, detections)
-            return verdict, self._packed(arrivals, states)
+            verdict, entries = self._stage.fold(arrivals, states, detections), self._packed(arrivals, states)
+            self._failing = 0
+            return verdict, entries
         except Exception:
             log.exception("%s: a batch could not be folded; trying its items one by one", self._stage.name)
         for partition in held.values():
@@ -304,9 +230,7 @@ class Processor(Generic[Item, State]):
             findings += verdict.findings
         return Verdict(outputs, faults, scores, repeats, findings)
 
-    async def _states(
-        self, arrivals: Sequence[Arrival[Item]], held: Mapping[int, _Partition[State]]
-    ) -> dict[str, State]:
+    async def _states(self, arrivals: Sequence[Arrival[Item]], held: Mapping[int, Held[State]]) -> dict[str, State]:
         key_of, parts_of = self._stage.key, self._stage.parts
         states: dict[str, State] = {}
         missing: dict[str, int] = {}
@@ -325,7 +249,7 @@ class Processor(Generic[Item, State]):
             wanted += [(number, part) for key, number in missing.items() for part in parts_of(key)]
             values = iter(await self._store.load(wanted))
             if any(held[number].raw != next(values) for number in numbers):
-                raise _Moved
+                raise Moved
             for key, number in missing.items():
                 state = self._unpacked(number, key, [next(values) for _ in parts_of(key)])
                 states[key] = held[number].states[key] = state
@@ -334,8 +258,8 @@ class Processor(Generic[Item, State]):
     def _unpacked(self, partition: int, key: str, values: Sequence[bytes | None]) -> State:
         try:
             return self._stage.unpack(key, values)
-        except _UNREADABLE as error:
-            raise _damaged(self._stage.name, partition, self._stage.parts(key), error) from error
+        except UNREADABLE as error:
+            raise damaged(self._stage.name, partition, self._stage.parts(key), error) from error
 
     def _packed(self, arrivals: Sequence[Arrival[Item]], states: Mapping[str, State]) -> dict[int, list[Entry]]:
         key_of, pack = self._stage.key, self._stage.pack
@@ -344,7 +268,7 @@ class Processor(Generic[Item, State]):
             entries.setdefault(number, []).extend(pack(key, states[key]))
         return entries
 
-    def _keep(self, held: _Partition[State], write: Write, position: Position) -> None:
+    def _keep(self, held: Held[State], write: Write, position: Position) -> None:
         held.raw, held.position = write.position, position
         room = max(1, CACHED // len(self._partitions)) if self._partitions else 0
         while len(held.states) > room:
@@ -357,7 +281,8 @@ def _fault(arrival: Arrival[Any], error: Exception) -> Fault:
     return Fault(partition, offset_of(made_at), f"folding failed: {error!r}", raw)
 
 
-def _damaged(stage: str, partition: int, parts: Sequence[str], error: Exception) -> Damaged:
+def damaged(stage: str, partition: int, parts: Sequence[str], error: Exception) -> Damaged:
+    """What to say of a stored value that cannot be read."""
     names = ", ".join(key_name(stage, partition, part) for part in parts)
     return Damaged(
         f"what Redis holds under {names} cannot be read: {error}. Nothing was changed. Restore Redis from a backup, or "
@@ -365,6 +290,6 @@ def _damaged(stage: str, partition: int, parts: Sequence[str], error: Exception)
     )
 
 
-_UNREADABLE = (ValueError, RecursionError)  # msgspec's errors and those of UTF-8 are ValueErrors
-_ENCODE = msgspec.msgpack.Encoder().encode
+UNREADABLE = (ValueError, RecursionError)  # msgspec's errors and those of UTF-8 are ValueErrors
+ENCODE = msgspec.msgpack.Encoder().encode
 _POSITIONS = msgspec.msgpack.Decoder(Position)

@@ -21,14 +21,17 @@ from audit.event import AuditEvent, from_line
 from audit.finding import Finding
 from audit.sources.reader import Reject, read
 from streams import trail
+from streams.clock import Clock
 from streams.detections import Detections
 from streams.files import FileError, records
-from streams.packet import Output, Packet, Signal, encode, mark
+from streams.packet import Output, Packet, Signal, encode, item_of, mark
 from streams.pipeline import Correlate, Score
 from streams.processor import Fault, Message, Processor, Verdict
 from streams.store import MemoryStateStore
+from streams.ticking import Ticking
 
 BATCH = 1_000
+NEVER = 1 << 62
 EVENTS = "events"
 """The source name of files that hold AuditEvents already: JSON lines, or the trail's Parquet."""
 
@@ -71,8 +74,11 @@ class Run:
         self._detections = detections
         self._keep_scores = keep_scores
         self._score = Processor(_ToldScore(self), self.stores[0], self._to_correlate)
-        self._correlate = Processor(_ToldCorrelate(self), self.stores[1], self._to_alerts)
+        self._correlate = Ticking(_ToldCorrelate(self), self.stores[1], self._to_alerts)
         self._offsets = [0, 0]
+        self._clock = Clock()
+        self._batch: Sequence[AuditEvent] = ()
+        self._due: int | None = None
 
     async def open(self) -> None:
         """Must be awaited once before `feed`."""
@@ -86,8 +92,13 @@ class Run:
         self._offsets[0] += 1
         marks = [mark(offset, index) for index in range(len(events))]
         payload = encode(Packet("replay", marks, list(events)))
+        self._batch = events
         await self._score.step([Message(0, offset, payload)], self._detections)
         self.result.events += len(events)
+
+    async def close(self) -> None:
+        """Nothing more comes: what waited for time to pass is judged as of the newest event."""
+        await self._correlate.tick(self._clock.read().closed(), self._detections)
 
     def told(self, verdict: Verdict) -> None:
         """Hears of each batch what the worker has no use for."""
@@ -99,11 +110,36 @@ class Run:
 
     async def _to_correlate(self, outputs: Sequence[Output[Signal]], faults: Sequence[Fault]) -> None:
         self.result.faults.extend(faults)
-        if not outputs:
-            return
         for output in outputs:
             if output.item.finding:
                 self._keep(output.item.finding)
+        for chunk in self._cut(outputs):
+            await self._fold(chunk)
+            self._due = self._correlate.next_due()
+            if self._due is not None and self._due <= self._clock.latest:
+                await self._correlate.tick(self._clock.read(), self._detections)
+                self._due = self._correlate.next_due()
+
+    def _cut(self, outputs: Sequence[Output[Signal]]) -> Iterator[list[Output[Signal]]]:
+        """The outputs in pieces that end where time makes something due: with the same event, whatever the batch."""
+        patience = self._detections.rules.patience or NEVER
+        waiting = [*reversed(outputs)]
+        chunk: list[Output[Signal]] = []
+        limit = NEVER
+        for index, event in enumerate(self._batch):
+            self._clock.see((event,))
+            while waiting and item_of(waiting[-1].mark) == index:
+                chunk.append(waiting.pop())
+                match = chunk[-1].item.match
+                limit = min(limit, match.entry.time + patience if match else NEVER)
+            if self._clock.latest >= limit or (self._due is not None and self._clock.latest >= self._due):
+                yield chunk
+                chunk, limit = [], NEVER
+        yield chunk
+
+    async def _fold(self, outputs: Sequence[Output[Signal]]) -> None:
+        if not outputs:
+            return
         offset = self._offsets[1]
         self._offsets[1] += 1
         payload = encode(Packet("replay", [output.mark for output in outputs], [output.item for output in outputs]))
@@ -139,6 +175,12 @@ class _ToldCorrelate(Correlate):
         self._run.told(verdict)
         return verdict
 
+    def tick(self, arrival: Any, state: Any, now: Any, detections: Detections) -> Verdict:
+        """See TickingStage."""
+        verdict = super().tick(arrival, state, now, detections)
+        self._run.told(verdict)
+        return verdict
+
 
 def replay(
     sources: Sequence[Source],
@@ -169,6 +211,7 @@ def replay(
             if on_events:
                 on_events(chunk)
             await run.feed(chunk)
+        await run.close()
 
     asyncio.run(drive())
     return run.result

@@ -10,18 +10,25 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, Protocol
 
+from aiokafka.errors import KafkaError
+
+from streams.clock import Reading
 from streams.detections import Detections
+from streams.kafka import KafkaProblem
 from streams.metrics import count
-from streams.processor import Damaged, Message, Processor
-from streams.store import Position
+from streams.processor import Damaged, Gap, Message, Processor
+from streams.store import Position, StoreError
+from streams.ticking import Ticking
 
 log = logging.getLogger("auditwatch.shell")
 
 PATIENCE = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds between tries while a store or the broker is out of reach; the last one repeats."""
 
-TOLD_LATE = (0.05, 0.1, 0.2, 0.4, 0.8, 0.0)
-"""Seconds between looks at the end of a log that seems to be behind what was already read from it."""
+
+def unexpected(error: Exception) -> bool:
+    """Whether an error is worth a traceback: not that a server is away."""
+    return not isinstance(error, KafkaError | KafkaProblem | OSError | StoreError)
 
 
 class Log(Protocol):
@@ -31,7 +38,10 @@ class Log(Protocol):
         """The topic's identity: another one after it was created anew."""
 
     async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
-        """The first offset that still exists and the next one to be written."""
+        """The first offset that still exists and the next one to be written; that one may be told too low."""
+
+    async def holds(self, topic: str, partition: int, offset: int) -> bool:
+        """Whether the record at this offset can be read."""
 
 
 class Shell:
@@ -66,10 +76,12 @@ class Shell:
         except Damaged as error:
             self._halt(str(error))
         incarnation = await self._log.incarnation(self.topic)
-        start, end = await self._bounds(partition, position)
+        start, end = await self._log.bounds(self.topic, partition)
         if position is None:
             return self.processor.begin(partition, incarnation, start)
-        sound = position.incarnation == incarnation and start - 1 <= position.offset < end
+        sound = position.incarnation == incarnation and start - 1 <= position.offset
+        if sound and position.offset >= end:
+            sound = await self._log.holds(self.topic, partition, position.offset)
         if self.adopt and not sound:
             log.warning("%s/%s: adopting the log from offset %s on (state: %s)", self.topic, partition, start, position)
             return self.processor.begin(partition, incarnation, start)
@@ -80,15 +92,6 @@ class Shell:
                 _LOST.format(topic=self.topic, partition=partition, next=position.offset + 1, start=start, end=end)
             )
         return position
-
-    async def _bounds(self, partition: int, position: Position | None) -> tuple[int, int]:
-        """What the log holds; asked again where its end is behind the position: brokers may tell a new end late."""
-        for pause in TOLD_LATE:
-            start, end = await self._log.bounds(self.topic, partition)
-            if position is None or position.offset < end:
-                break
-            await asyncio.sleep(pause)
-        return start, end
 
     async def run(self, messages: Sequence[Message], detections: Callable[[], Detections]) -> dict[int, int]:
         """Folds a batch; stays with it through outages. Returns the offset up to which each partition is done."""
@@ -106,15 +109,36 @@ class Shell:
             except Exception as error:
                 count("errors", self.topic)
                 pause = PATIENCE[min(attempt, len(PATIENCE) - 1)]
-                log.exception("%s: batch failed, trying again in %s s", self.topic, pause)
+                log.error(
+                    "%s: batch failed (%r), trying again in %s s", self.topic, error, pause, exc_info=unexpected(error)
+                )
                 self.last_error = f"{self.topic}: {error!r}"
                 self.forget(partitions)
                 await asyncio.sleep(pause)
+        self._come_back(gaps)
+        return {partition: owned[partition].offset for partition in partitions if partition in owned}
+
+    def _come_back(self, gaps: Sequence[Gap]) -> None:
         for gap in gaps:
             log.warning("%s: %s: rewinding", self.topic, gap)
             self.forget([gap.partition])
             self._rewind(gap.partition)
-        return {partition: owned[partition].offset for partition in partitions if partition in owned}
+
+    async def tick(self, now: Reading, detections: Callable[[], Detections]) -> None:
+        """Lets the states of a ticking processor speak whose time has come; what fails is tried again next time."""
+        assert isinstance(self.processor, Ticking)
+        async with self._lock:
+            owned = set(self.processor.owned)
+            try:
+                gaps = await self.processor.tick(now, detections())
+            except Damaged as error:
+                self._halt(str(error))
+            except Exception as error:
+                count("errors", self.topic)
+                log.error("%s: time could not be told (%r)", self.topic, error, exc_info=unexpected(error))
+                self.last_error = f"{self.topic}: {error!r}"
+                gaps = [Gap(partition, "its tick failed") for partition in owned - self.processor.owned.keys()]
+        self._come_back(gaps)
 
     def forget(self, partitions: Sequence[int] | set[int]) -> None:
         """Drops what memory holds of partitions: revoked, or in doubt."""

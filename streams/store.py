@@ -11,8 +11,12 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from streams.settings import Settings
+
+StoreError = RedisError
+"""What a store out of reach raises."""
 
 DAY = 86_400
 KEPT_INCARNATIONS = 2
@@ -21,11 +25,15 @@ POSITION = "position"
 
 
 class Position(msgspec.Struct, array_like=True, frozen=True):
-    """How far a partition was folded: the topic's incarnation, its last offset, and the highest mark per origin."""
+    """How far a partition was folded: the topic's incarnation, its last offset, and the highest mark per origin.
+
+    `ticks` counts the writes that time alone caused, so that no two writes leave the same position.
+    """
 
     incarnation: str
     offset: int
     seen: dict[str, int]
+    ticks: int = 0
 
     def at(self, offset: int, origin: str = "", mark: int = -1) -> Position:
         """The position after one more message, and the highest mark of the origin it came from.
@@ -37,7 +45,11 @@ class Position(msgspec.Struct, array_like=True, frozen=True):
             place = origin.partition("@")[0] + "@"
             gone = [known for known in seen if known.startswith(place)][: 1 - KEPT_INCARNATIONS]
             seen = {known: high for known, high in seen.items() if known not in gone}
-        return Position(self.incarnation, offset, {**seen, origin: mark} if origin else seen)
+        return Position(self.incarnation, offset, {**seen, origin: mark} if origin else seen, self.ticks)
+
+    def ticked(self) -> Position:
+        """The position after a write that time alone caused."""
+        return Position(self.incarnation, self.offset, self.seen, self.ticks + 1)
 
 
 class Entry(NamedTuple):

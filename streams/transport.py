@@ -2,10 +2,10 @@
 
 Stock Faust spends 70 us and two asyncio tasks on each message; here that is paid once a chunk. Each seek (a rewind, or
 the one to the committed offsets that ends a rebalance) begins a new epoch of its partition, and a chunk bears the epoch
-it was taken in. Both happen in the consumer's thread with no pause between, so a fetch that was under way is always on
-the right side: what is of an epoch gone by is dropped; within an epoch an agent sees every record, in order. Offsets are
-committed up to the first chunk not done; Faust's own acknowledgements count for nothing, since it also acknowledges what
-it skips during a rebalance.
+it was taken in. Both happen in the consumer's thread with no pause between, so a fetch that was under way is on the
+right side: what is of an epoch gone by is dropped; within an epoch an agent sees every record, in order. Offsets are
+committed up to the first chunk not done; Faust's own acknowledgements count for nothing, since it also acknowledges
+what it skips during a rebalance.
 """
 
 from __future__ import annotations

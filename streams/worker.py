@@ -21,6 +21,8 @@ from streams.kafka import ALERTS, EVENTS, FINDINGS, RAW, client_options
 from streams.settings import Settings
 from streams.transport import App, Chunks
 
+log = logging.getLogger("auditwatch.worker")
+
 CHUNKS = 8
 """Chunks an agent takes at once; with fetches of at most half a megabyte that bounds the memory of a batch."""
 FETCH_BYTES = 512 * 1024
@@ -97,10 +99,15 @@ def build_dispatcher(settings: Settings, dispatch: Dispatch) -> App:
 
     @app.on_partitions_assigned.connect
     async def assigned(_app: Any, assigned: Any, **_: Any) -> None:
+        log.info("delivering alerts" if assigned else "standing by: another dispatcher delivers")
         await dispatch.owns(bool(assigned))
 
     @app.on_partitions_revoked.connect
     async def revoked(_app: Any, revoked: Any, **_: Any) -> None:
+        await dispatch.owns(False)
+
+    @app.on_before_shutdown.connect
+    async def closing(_app: Any, **_: Any) -> None:
         await dispatch.owns(False)
 
     return app

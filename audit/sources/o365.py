@@ -101,7 +101,7 @@ def _target(record: Mapping[str, Any], workload: str, actor: Principal) -> Princ
     name = _suspect(record)
     if workload == "AzureActiveDirectory":
         name = text(record.get("ObjectId"))
-    elif record.get("TargetUserOrGroupType") in _SHARED_WITH:
+    elif text(record.get("TargetUserOrGroupType")) in _SHARED_WITH:
         name = text(record.get("TargetUserOrGroupName"))
     elif workload == "Exchange":
         name = _named(sequence(record.get("Parameters")), "User") or text(record.get("MailboxOwnerUPN"))

@@ -14,7 +14,7 @@ import orjson
 from audit.context import Context
 from audit.event import MICROSECONDS, AuditEvent
 from audit.identity import identify
-from audit.sources import LINES, SOURCES, Normaliser, Opener
+from audit.sources import LINES, SOURCES, Opener
 from audit.sources.fields import UNTIMED, Unreadable
 
 LARGEST_DOCUMENT = 64 * 2**20
@@ -46,12 +46,13 @@ def read(source: str, payload: bytes, arrival: int, context: Context) -> list[li
     Raises:
         KeyError: when there is no such source.
     """
-    normalise, opened = SOURCES[source], LINES.get(source)
+    if source not in SOURCES:
+        raise KeyError(source)
     try:
-        slices = split(payload) if opened is None else _text(payload)
+        slices = _text(payload) if source in LINES else split(payload)
     except Unreadable as error:
         return [Reject(0, error.reason, payload)]
-    return [_read_record(normalise, opened, index, raw, arrival, context) for index, raw in enumerate(slices)]
+    return [_read_record(source, index, raw, arrival, context) for index, raw in enumerate(slices)]
 
 
 def split(payload: bytes) -> list[bytes]:
@@ -195,15 +196,14 @@ def _text(payload: bytes) -> list[bytes]:
     return [line for line in payload.split(b"\n") if line.strip()] or [payload]
 
 
-def _read_record(
-    normalise: Normaliser, opened: Opener | None, index: int, raw: bytes, arrival: int, context: Context
-) -> list[AuditEvent] | Reject:
+def _read_record(source: str, index: int, raw: bytes, arrival: int, context: Context) -> list[AuditEvent] | Reject:
+    opened = LINES.get(source)
     try:
         if opened is None or raw[:64].lstrip().startswith(b"{"):
             record, line = _load(raw)
         else:
             record, line = _load_line(opened, raw, arrival)
-        events = normalise(record, line)
+        events = SOURCES[source](record, line)
     except Unreadable as error:
         return Reject(index, error.reason, raw)
     return [_finish(event, record, arrival, context) for event in events]

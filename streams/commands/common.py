@@ -53,8 +53,8 @@ log_level_option = click.option(
 
 
 def end_on_sigterm() -> None:
-    """From now on SIGTERM ends this process in order, until something else (Faust) listens to it."""
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    """From now on SIGTERM ends this process as Ctrl-C does, until something else (Faust) listens to it."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
 
 
 class Unusable(click.ClickException):

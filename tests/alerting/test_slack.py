@@ -314,3 +314,12 @@ async def test_whoami_with_a_wrong_token(server: SlackServer) -> None:
 def test_a_base_url_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="AUDITWATCH_SLACK_BASE_URL"):
         SlackNotifier(TOKEN, "C1", "slack.com/api")
+
+
+def test_every_author_of_a_rule_is_named() -> None:
+    """The Detection Rule License asks for it, also where the list of detections is cut."""
+    alert = an_alert(findings=tuple(a_finding(author=f"Author {number}") for number in range(12)))
+    said = "\n".join(part["text"] for part in texts(body_of(alert)))
+    assert all(f"Author {number}" in said for number in range(12))
+    assert "more rules by Author 8, Author 9, Author 10, Author 11" in said
+    assert "more rules by" not in str(body_of(an_alert()))

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from detectors.model import Model
-from detectors.registry import CARD, FOREST, Registry, RegistryError, default_model, read_model, write_model
+from detectors.registry import CARD, DEFAULT, FOREST, Registry, RegistryError, default_model, read_model, write_model
 
 
 @pytest.fixture
@@ -171,7 +171,11 @@ class TestDefault:
     def test_it_is_shipped_and_checks_out(self) -> None:
         shipped = default_model()
         assert shipped.threshold > 0
-        assert shipped.card.events > 1000
+        assert shipped.card.principals > 500
+        assert shipped.card.events > 500_000
+
+    def test_it_is_small(self) -> None:
+        assert sum(file.stat().st_size for file in DEFAULT.iterdir() if file.is_file()) < 300_000
 
     def test_it_says_the_same_each_time(self) -> None:
         assert default_model().hash == default_model().hash

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +10,16 @@ import pytest
 from audit.event import AuditEvent
 from streams.detections import Detections
 from streams.embedded import Broker
+from streams.kafka import admin
 from streams.load import load_detections
 from streams.replay import Source, events_of
+from streams.settings import Settings
 from streams.simulate.model import SOURCES
 from streams.simulate.organisation import simulate
 from streams.simulate.output import write
 from tests.e2e.house import House, Server, house
 
-ARRIVAL = 1_800_000_000_000_000
+ARRIVAL = 1_900_000_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +52,38 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Logs:
 
 @pytest.fixture(scope="session")
 def few_logs(tmp_path_factory: pytest.TempPathFactory) -> Logs:
-    """About 4,000 events."""
+    """About 6,000 events."""
     return _logs(tmp_path_factory.mktemp("few"), users=30, days=2)
 
 
 @pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
-def own_broker(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """Each broker in turn, empty and this test's own."""
+def empty_broker(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """Each broker in turn, with none of our topics."""
     if request.param == "kafka":
-        yield request.getfixturevalue("own_kafka")
+        kafka = request.getfixturevalue("kafka_server")
+        asyncio.run(_emptied(Settings(broker=kafka.url)))
+        yield kafka
         return
     with Broker.start() as broker:
         yield broker
 
 
+async def _emptied(settings: Settings) -> None:
+    async with admin(settings) as client:
+        while ours := [topic for topic in await client.list_topics() if topic.startswith("audit.")]:
+            await client.delete_topics(ours)
+            await asyncio.sleep(0.2)
+
+
 @pytest.fixture
-def empty_house(own_broker: Server, tmp_path: Path) -> Iterator[House]:
-    """A house with an empty broker and Redis."""
-    with house(own_broker, tmp_path) as built:
+def empty_house(empty_broker: Server, tmp_path: Path) -> Iterator[House]:
+    """A house with an empty broker and an empty Redis, the one or the other broker in turn."""
+    with house(empty_broker, tmp_path) as built:
         yield built
+
+
+@pytest.fixture
+def own_broker(tmp_path: Path) -> Iterator[Broker]:
+    """An embedded broker that the test may end."""
+    with Broker.start() as broker:
+        yield broker

@@ -21,6 +21,7 @@ from streams.settings import Settings
 
 AUDITWATCH = Path(sys.executable).with_name("auditwatch")
 PATIENCE = 60.0
+PARTITIONS, RAW_PARTITIONS = 4, 2
 SESSION_SECONDS = 3
 """Shorter than in production, where most of each of these tests would be waiting for dead members to be missed."""
 
@@ -64,6 +65,11 @@ class Program:
         assert code == 0, f"ended with {code}:\n{self.said[-3000:]}"
         return time.monotonic() - asked
 
+    async def ended(self, within: float = PATIENCE) -> int:
+        """Waits until it ends by itself; returns its exit code."""
+        await until("its end", lambda: not self.alive, within)
+        return self.process.returncode
+
     @property
     def alive(self) -> bool:
         """Whether it runs."""
@@ -103,6 +109,10 @@ class Program:
     async def ready(self, within: float = PATIENCE) -> float:
         """Waits for /readyz; returns the seconds since its start."""
         return await self.until("ready", lambda: self.get("/readyz")[0] == 200, within)
+
+    async def folds(self, within: float = PATIENCE) -> None:
+        """Waits until score has folded something."""
+        await self.until("a batch", lambda: self.metric("auditwatch_folded_total"), within)
 
 
 async def until(
@@ -169,6 +179,8 @@ class House:
             "AUDITWATCH_REDIS": self.redis.url,
             "AUDITWATCH_LISTEN": listen,
             "AUDITWATCH_SESSION_SECONDS": str(SESSION_SECONDS),
+            "AUDITWATCH_PARTITIONS": str(PARTITIONS),
+            "AUDITWATCH_RAW_PARTITIONS": str(RAW_PARTITIONS),
             "PYTHONUNBUFFERED": "1",
         }
         if self.context:

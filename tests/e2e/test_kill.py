@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from functools import partial
 
 from alerting.alert import to_line
 from streams.replay import Source, replay
@@ -27,9 +26,9 @@ async def test_kills_while_four_sources_flow_change_nothing(empty_house: House, 
     await worker.ready()
     async with Logbook(empty_house.settings) as book:
         flow = Flow(empty_house, logs.files)
-        sending = asyncio.create_task(flow.send(1.0, seconds=8.0 * KILLS))
+        sending = asyncio.create_task(flow.send(1.0, seconds=5.0 * KILLS))
         for _ in range(KILLS):
-            await worker.until("a batch", partial(worker.metric, "auditwatch_folded_total"))
+            await worker.folds()
             await asyncio.sleep(chance.uniform(0.0, 1.0))
             worker.kill()
             worker = empty_house.worker()
@@ -47,7 +46,7 @@ async def test_one_file_gives_what_its_replay_gives_whatever_was_killed(empty_ho
     await worker.ready()
     async with Logbook(empty_house.settings) as book:
         await empty_house.ingest("cloudtrail", file)
-        await worker.until("a batch", partial(worker.metric, "auditwatch_folded_total"))
+        await worker.folds()
         worker.kill()
         empty_house.worker()
         await book.assert_exact(few_logs.detections, {event.id for event in few_logs.events("cloudtrail")})

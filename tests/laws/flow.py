@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -151,9 +152,8 @@ class Flow:
     def findings(self) -> Iterable[Finding]:
         for log in self.logs[CORRELATE]:
             for payload in log:
-                for signal in decode_signals(payload).items:
-                    if signal.finding:
-                        yield signal.finding
+                with suppress(ValueError, RecursionError):
+                    yield from (signal.finding for signal in decode_signals(payload).items if signal.finding)
         for alert in self.alerts:
             yield from alert.findings
 

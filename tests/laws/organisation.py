@@ -55,6 +55,7 @@ def replayed(events: Sequence[AuditEvent], detections: Detections, batch: int = 
         await run.open()
         for start in range(0, len(events), batch):
             await run.feed(events[start : start + batch])
+        await run.close()
 
     asyncio.run(drive())
     return run

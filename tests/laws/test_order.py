@@ -11,7 +11,7 @@ from statistics import quantiles
 import pytest
 
 from audit.event import AuditEvent
-from rules.correlation import LATENESS
+from rules.correlation_section import LATENESS
 from streams.detections import Detections
 from streams.replay import Run
 from tests.laws.organisation import replayed, with_threshold

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from audit.finding import Version
 from rules.compile import RuleSet, content_hash, match_lines
@@ -33,19 +36,31 @@ def test_rules_meet_the_events_of_their_log_source(rule_set: RuleSetOf) -> None:
         text(3, "github", "a: x", "audit"),
         text(4, "auditwatch", "outcome: success"),
         text(5, "auditwatch", "outcome: success", "okta"),
-        text(6, "bitbucket", "a: x", "audit"),
+        text(6, "opencanary", "a: x"),
     )
     record = {"a": "x"}
     assert titles(rules, record, "cloudtrail") == ["Rule 1", "Rule 4"]
     assert titles(rules, record, "okta") == ["Rule 2", "Rule 4", "Rule 5"]
-    assert titles(rules, record, "bitbucket") == ["Rule 4", "Rule 6"]
+    assert titles(rules, record, "opencanary") == ["Rule 4", "Rule 6"]
     assert titles(rules, record, "somewhere") == ["Rule 4"]
+
+
+def test_a_rule_that_is_off_is_not_asked_and_one_in_shadow_is(rule_set: RuleSetOf) -> None:
+    rules = rule_set(
+        text(1, "aws", "a: x") + "auditwatch: {stage: off}\n",
+        text(2, "aws", "a: x") + "auditwatch: {stage: shadow}\n",
+        text(3, "aws", "a: x") + "status: deprecated\n",
+    )
+    assert [rule.stage for rule in rules.rules] == ["off", "shadow", "off"]
+    assert titles(rules, {"a": "x"}, "cloudtrail") == ["Rule 2"]
+    assert [rule.title for rule in rules.of("cloudtrail")] == ["Rule 2"]
+    assert rules.of("okta") == []
 
 
 def test_an_empty_set_matches_nothing() -> None:
     rules = RuleSet()
     assert rules.match(event(), {"a": "x"}) == []
-    assert rules.correlations_of("x") == ()
+    assert rules.feeds_of("x") == ()
     assert len(rules.hash) == 16
 
 
@@ -64,14 +79,38 @@ def test_the_hash_ignores_order_and_sees_content() -> None:
 
 
 def test_matching_real_events_is_fast(data: Path) -> None:
-    """57 rules on real CloudTrail: the goal is 10 µs an event; a shared machine gets three times that."""
+    """57 rules on real CloudTrail: the goal is 10 µs an event; a shared machine gets twice that."""
     rules = load([data / "sigma" / "rules" / "cloud" / "aws"])
     records = list(raw_records(data / "cloudtrail"))
     one = event()
     took = []
     for _ in range(4):
-        start = time.perf_counter()
+        start = time.process_time()
         for record in records:
             rules.match(one, record)
-        took.append((time.perf_counter() - start) / len(records))
-    assert min(took) < 30e-6
+        took.append((time.process_time() - start) / len(records))
+    assert min(took) < 20e-6
+
+
+def test_two_thousand_rules_cost_little_more_than_fifty(data: Path, tmp_path: Path) -> None:
+    """Clones of the 57, each with a filter of its own: the goal is 67 µs an event."""
+    originals = [yaml.safe_load(file.read_text()) for file in sorted((data / "sigma/rules/cloud/aws").rglob("*.yml"))]
+    clones = []
+    for number in range(2000):
+        clone = copy.deepcopy(originals[number % len(originals)])
+        clone["id"] = f"11111111-1111-4111-8111-{number:012d}"
+        clone["detection"]["mine"] = {"userIdentity.userName": f"robot{number}"}
+        clone["detection"]["condition"] = f"({clone['detection']['condition']}) and not mine"
+        clones.append(clone)
+    (tmp_path / "clones.yml").write_text(yaml.safe_dump_all(clones, sort_keys=False))
+    rules = load([tmp_path])
+    records = list(raw_records(data / "cloudtrail"))[::5]
+    one = event()
+    took = []
+    for _ in range(3):
+        start = time.process_time()
+        for record in records:
+            rules.match(one, record)
+        took.append((time.process_time() - start) / len(records))
+    assert len(rules.rules) == 2000
+    assert min(took) < 67e-6

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from rules.condition import And, Leaf, Not, Or, fields, positive, split_glob, words
+from rules.condition import And, Leaf, Not, Or, called, conjuncts, fields, positive, split_glob, words
 
 A, B, C = Leaf("a", "equals", "1"), Leaf("b", "contains", "2"), Leaf("c", "fieldref", "d", detail="equals")
 
@@ -56,3 +56,17 @@ def test_fields_names_every_field_read() -> None:
 )
 def test_split_glob(glob: str, pieces: list[tuple[bool, str]]) -> None:
     assert split_glob(glob) == pieces
+
+
+def test_what_must_hold_is_told_part_by_part_and_once() -> None:
+    a, b, c = (Leaf(name, "equals", "x") for name in "abc")
+    either = Or((a, b))
+    assert conjuncts(And((a, And((b, a)), either, Not(And((b, c)))))) == (a, b, either, Not(And((b, c))))
+    assert conjuncts(either) == (either,)
+    assert conjuncts(And(())) == ()
+
+
+def test_a_field_is_called_as_its_rule_calls_it() -> None:
+    assert called("ResultType|resultType|auditwatch.outcome") == "ResultType"
+    assert called("auditwatch.actor.id") == "actor.id"
+    assert words(Leaf("A|b", "fieldref", "C|d", detail="equals")) == "A is the value of C"

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import gzip
+import itertools
+import sqlite3
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from sigma.collection import SigmaCollection
+from sigma.modifiers import modifier_mapping
 
 from audit.context import EMPTY
 from audit.sources import SOURCES
 from audit.sources.reader import Reject, read
-from rules.sigma import load
+from rules.fields import View
+from rules.rule import Rule
+from rules.sigma import RuleErrors, load
 from tests.rules.conftest import DATA, HEAD, event
 from tests.rules.reference import Flat, flattened, matches, reference
 from tests.rules.vectors import VECTORS
@@ -43,8 +49,9 @@ def records(source: str, folder: str) -> tuple[Flat, ...]:
     assert source in SOURCES
     found = []
     for file in sorted((DATA / folder).glob("*.jsonl.gz")):
-        for line in gzip.open(file):
-            raw = msgspec.json.decode(line)["raw"]
+        with gzip.open(file) as lines:
+            raws = [msgspec.json.decode(line)["raw"] for line in lines]
+        for raw in raws:
             payload = raw.encode() if isinstance(raw, str) else msgspec.json.encode(raw)
             for entry in read(source, payload, ARRIVAL, EMPTY):
                 if not isinstance(entry, Reject):
@@ -84,3 +91,49 @@ def test_vectors_hold_by_the_reference_too() -> None:
         if bool(list(matches(SigmaCollection.from_yaml(text), flat))) is not wanted:
             differing.append((detection, record))
     assert differing == []
+
+
+VALUES = ("'aB -c'", "10.0.0.0/8", "5", "true", "g", "'a.*b'", "null")
+RECORDS: tuple[dict[str, Any], ...] = (
+    {},
+    {"f": "aB -c"},
+    {"f": "xab /cx"},
+    {"f": "AB –C"},
+    {"f": "5", "g": "5"},
+    {"f": [4, 6]},
+    {"f": True},
+    {"f": "10.1.2.3"},
+    {"f": "2026-05-05T05:05:00Z"},
+    {"f": "aXXb\naB"},
+    {"f": "YUI=", "g": "yui"},
+    {"f": "ab", "g": "xabx"},
+    {"f": "", "g": ""},
+)
+
+
+@pytest.mark.parametrize("first", sorted(modifier_mapping))
+def test_any_two_modifiers_are_refused_with_a_place_or_mean_what_the_reference_says(tmp_path: Path, first: str) -> None:
+    refused = loaded = 0
+    for second, value in itertools.product(["", *sorted(modifier_mapping)], VALUES):
+        modifiers = [one for one in (first, second) if one]
+        text = f"{HEAD}detection:\n  s: {{f|{'|'.join(modifiers)}: {value}}}\n  condition: s\n"
+        (tmp_path / "rule.yml").write_text(text)
+        try:
+            (ours,) = load([tmp_path]).rules
+        except RuleErrors as error:
+            refused += all(one.column and one.message for one in error.errors)
+            continue
+        loaded += 1
+        if {"expand", "lt", "lte", "gt", "gte"}.isdisjoint(modifiers):
+            _agrees(text, ours)
+    assert refused + loaded == len(VALUES) * (len(modifier_mapping) + 1)
+
+
+def _agrees(text: str, ours: Rule) -> None:
+    flat = [flattened(record, event()) for record in RECORDS]
+    try:
+        wanted = set(matches(SigmaCollection.from_yaml(text), flat))
+    except (sqlite3.Error, AttributeError):  # a null character, a field that is none
+        return
+    found = {number for number, record in enumerate(RECORDS) if ours.matches(View(event(), record))}
+    assert found == wanted, text

@@ -37,17 +37,37 @@ def test_it_holds_runbook_risk_and_tests(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "stage"),
+    [
+        ("title: x", "live"),
+        ("auditwatch: {stage: shadow}", "shadow"),
+        ("auditwatch: {stage: off}", "off"),
+        ("auditwatch: {stage: 'off'}", "off"),
+        ("status: deprecated", "off"),
+        ("status: unsupported", "off"),
+        ("status: experimental", "live"),
+        ("status: deprecated\nauditwatch: {stage: live}", "live"),
+    ],
+)
+def test_a_stage_is_told_or_follows_from_the_status(tmp_path: Path, text: str, stage: str) -> None:
+    found, errors = extension(tmp_path, text)
+    assert (found.stage, errors) == (stage, [])
+
+
 TEST = "auditwatch:\n  tests:\n    - "
 
 
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("auditwatch: x", "1:1: auditwatch must be a mapping: write runbook:, risk:, tests:"),
+        ("auditwatch: x", "1:1: auditwatch must be a mapping: write runbook:, risk:, stage:, tests:"),
         ("auditwatch:\n  risks: 1", "2:3: unknown key 'risks' in auditwatch: did you mean 'risk'?"),
         ("auditwatch:\n  risk: 101", "2:3: risk must be a whole number: write 0 to 100"),
         ("auditwatch:\n  risk: true", "2:3: risk must be a whole number: write 0 to 100"),
         ("auditwatch:\n  runbook: Look.", "2:3: runbook must be a list of sentences: one step a line"),
+        ("auditwatch:\n  stage: shadwo", "2:3: no stage 'shadwo': did you mean 'shadow'?"),
+        ("auditwatch:\n  stage: on", "2:3: no stage True"),
         ("auditwatch:\n  tests: {}", "2:3: tests must be a list: begin each with - name:"),
         (TEST + "x", "3:7: a test must be a mapping: write name:, match:, event:"),
         (TEST + "{match: true, event: {}}", "3:7: a test needs a name: say what happens in it"),

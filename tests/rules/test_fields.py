@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.event import Principal
-from rules.fields import MISSING, NORMALISED, canonical, everything, getter, members, texts
+from rules.fields import MISSING, NORMALISED, canonical, everything, getter, is_path, lowered, members, texts
 from tests.rules.conftest import event, view
 
 
@@ -117,3 +117,49 @@ def test_keywords_search_values_in_their_order_once() -> None:
 
 def test_event_is_the_one_given() -> None:
     assert view({}, id="e7").event == event(id="e7")
+
+
+def test_a_field_with_several_names_is_what_any_of_them_has() -> None:
+    get = getter("a|b.c|auditwatch.outcome")
+    assert get(view({"a": 1}, outcome="success")) == [1, "success"]
+    assert getter("a|b.c")(view({"b": {"c": "x"}})) == "x"
+    assert getter("a|b.c")(view({"a": ["y"], "b": {"c": "x"}})) == [["y"], "x"]
+    assert getter("a|b.c")(view({"b": 1})) is MISSING
+
+
+def test_of_several_names_null_counts_only_where_there_is_no_more() -> None:
+    get = getter("a|b")
+    assert get(view({"a": None, "b": "x"})) == ["x"]
+    assert get(view({"a": None, "b": None})) is None
+    assert get(view({"a": None})) is None
+
+
+def test_members_of_a_list_are_selected_by_a_key() -> None:
+    get = getter("p.list[Name=Reason].Value.deep")
+    members = [{"Name": "other", "Value": {"deep": 1}}, {"Name": "REASON", "Value": {"deep": 2}}, "text", {"Name": 7}]
+    assert get(view({"p": {"list": members}})) == [2]
+    assert get(view({"p": {"list": members[0]}})) is MISSING
+    assert get(view({"p": {"list": members[1]}})) == [2]
+    assert get(view({"p": "x"})) is MISSING
+    assert getter("l[a=1.5].b")(view({"l": [[{"a": 1.5, "b": "x"}]]})) == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("field", "good"),
+    [
+        ("a.b", True),
+        ("a[b=c].d", True),
+        ("a[b].c", False),
+        ("a[b=c]", False),
+        ("a|b", False),
+        ("a[b=c].d[e=f].g", False),
+    ],
+)
+def test_what_can_be_a_path(field: str, good: bool) -> None:
+    assert is_path(field) is good
+
+
+def test_the_whole_event_is_lowered_once() -> None:
+    one = view({"a": "One", "b": ["TWO"]})
+    assert lowered(one) == "one\ntwo"
+    assert lowered(one) is lowered(one)

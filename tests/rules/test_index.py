@@ -1,15 +1,14 @@
 from __future__ import annotations
 
-from collections import Counter
+import time
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.compile import compiled
+from rules.closure import compiled
 from rules.condition import And, Leaf, Node, Not, Or
-from rules.fields import getter, texts
-from rules.index import Index, Witness, witness
+from rules.index import FEW, Index
 from rules.rule import Rule
 from tests.rules.conftest import view
 from tests.rules.test_leaf import NODES, TEXTS
@@ -24,40 +23,6 @@ def equals(field: str, value: str) -> Leaf:
     return Leaf(field, "equals", value)
 
 
-SPREAD = Counter({"name": 50, "source": 5, "other": 1})
-
-
-def test_of_an_and_the_field_that_tells_rules_apart_is_the_witness() -> None:
-    node = And((equals("source", "iam"), equals("name", "CreateUser"), equals("other", "x")))
-    assert witness(node, SPREAD) == Witness(frozenset({("name", "createuser")}), frozenset())
-
-
-def test_exact_is_better_than_literal() -> None:
-    node = And((Leaf("name", "contains", "create"), equals("other", "x")))
-    assert witness(node, SPREAD) == Witness(frozenset({("other", "x")}), frozenset())
-
-
-def test_of_an_or_every_child_must_have_one() -> None:
-    assert witness(Or((equals("name", "a"), equals("source", "b"))), SPREAD) == Witness(
-        frozenset({("name", "a"), ("source", "b")}), frozenset()
-    )
-    assert witness(Or((equals("name", "a"), Leaf("name", "null", None))), SPREAD) is None
-
-
-def test_the_longest_part_of_a_glob_is_a_literal() -> None:
-    assert witness(Leaf("name", "glob", "Ab*Long?x"), SPREAD) == Witness(frozenset(), frozenset({("name", "long")}))
-
-
-def test_what_holds_for_events_of_any_value_has_none() -> None:
-    for node in (Not(equals("name", "a")), Leaf("name", "exists", True), Leaf(None, "contains", "word"), Or(())):
-        found = witness(node, SPREAD)
-        assert found is None or found == Witness(frozenset(), frozenset())
-
-
-def test_a_too_short_literal_is_none() -> None:
-    assert witness(Leaf("name", "contains", "ab"), SPREAD) is None
-
-
 def test_rules_come_in_the_order_given_and_once() -> None:
     either = rule(0, Or((equals("a", "x"), equals("b", "y"))))
     never = rule(1, equals("a", "z"))
@@ -68,18 +33,66 @@ def test_rules_come_in_the_order_given_and_once() -> None:
     assert index.match(view({"a": ["x", "x", {"c": 1}]})) == [either, always]
 
 
+def test_rules_that_share_what_they_ask_are_told_apart_by_the_rest() -> None:
+    shared = (equals("name", "create"), equals("source", "iam"))
+    rules = [rule(n, And((*shared, Not(equals("user", f"bot{n}"))))) for n in range(5)]
+    rules += [rule(5, And(shared)), rule(6, And((equals("name", "create"), equals("source", "s3"))))]
+    index = Index(rules, compiled)
+    found = index.match(view({"name": "Create", "source": "IAM", "user": "bot3"}))
+    assert found == [one for one in rules[:6] if one.id != "3"]
+    assert index.match(view({"name": "create", "source": "s3"})) == [rules[6]]
+    assert index.match(view({"name": "delete", "source": "iam"})) == []
+
+
+def test_what_they_share_is_asked_once() -> None:
+    asked: list[Node] = []
+
+    def counting(node: Node) -> Any:
+        holds = compiled(node)
+
+        def check(one: Any) -> bool:
+            asked.append(node)
+            return holds(one)
+
+        return check
+
+    shared = Leaf("agent", "startswith", "x")
+    rules = [rule(n, And((equals("name", "a"), shared, Leaf("size", "gt", n)))) for n in range(50)]
+    assert len(Index(rules, counting).match(view({"name": "a", "agent": "yx", "size": 99}))) == 0
+    assert asked == [shared]
+
+
+def test_many_literals_and_patterns_are_found_like_few() -> None:
+    for many in (FEW - 1, FEW * 4):
+        literals = [rule(n, Leaf("a", "contains", f"Word{n}x")) for n in range(many)]
+        patterns = [rule(many + n, Leaf("a", "regex", rf"(?i)^\d+Item{n}$")) for n in range(many)]
+        index = Index(literals + patterns, compiled)
+        assert index.match(view({"a": "xx WORD3X yy"})) == [literals[3]]
+        assert index.match(view({"a": ["77item2", "word1x"]})) == [literals[1], patterns[2]]
+        assert index.match(view({"a": "nothing (.*"})) == []
+
+
+def test_keywords_are_found_anywhere() -> None:
+    index = Index([rule(0, Leaf(None, "contains", "Needle")), rule(1, Leaf(None, "contains", "thread"))], compiled)
+    assert [one.id for one in index.match(view({"a": {"b": ["hay", "a nEEdle"]}}))] == ["0"]
+    assert index.match(view({"needle": "hay"})) == []
+
+
 @given(st.lists(NODES, max_size=5), st.fixed_dictionaries({}, optional={"f": TEXTS, "g": st.lists(TEXTS, max_size=2)}))
 def test_the_index_never_loses_a_match(nodes: list[Any], record: dict[str, Any]) -> None:
-    rules = [rule(number, node) for number, node in enumerate(nodes)]
+    rules = [rule(number, node) for number, node in enumerate(nodes * 2)]
     assert Index(rules, compiled).match(view(record)) == [one for one in rules if one.matches(view(record))]
 
 
-@given(NODES, st.fixed_dictionaries({}, optional={"f": TEXTS, "g": TEXTS}))
-def test_no_match_without_its_witness(node: Any, record: dict[str, Any]) -> None:
-    found = witness(node, Counter())
-    one = view(record)
-    if found is not None and compiled(node)(one):
-        there = {(field, text.lower()) for field in ("f", "g") for text in texts(getter(field)(one))}
-        assert found.exact & there or any(
-            literal in text for field, literal in found.literal for name, text in there if name == field
-        )
+def test_no_event_costs_more_than_fifty_milliseconds() -> None:
+    """A text made of everything the rules look for, as long as a record may be."""
+    literals = [
+        rule(n, And((Leaf("a", "contains", f"needle{n}"), Not(Leaf("a", "contains", "n"))))) for n in range(500)
+    ]
+    patterns = [rule(n, And((Leaf("a", "regex", f"a+b*{n}c$"), equals("b", "x")))) for n in range(200)]
+    index = Index(literals + patterns, compiled)
+    hostile = view({"a": " ".join(f"needle{n} aaaabbb{n}" for n in range(500))[:20_000]})
+    index.match(hostile)
+    started = time.process_time()
+    index.match(hostile)
+    assert time.process_time() - started < 0.05

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.compile import compiled
+from rules.closure import compiled
 from rules.condition import And, Leaf, Not, Or
 from rules.leaf import check
 from rules.rule import Rule

@@ -15,6 +15,7 @@ from audit.sources.fields import (
     Unreadable,
     address,
     country_code,
+    endpoint,
     first,
     instant,
     mapping,
@@ -38,6 +39,7 @@ def test_whatever_comes_the_right_type_or_nothing_goes(value: Any) -> None:
     assert isinstance(mapping(value), dict)
     assert isinstance(sequence(value), list)
     assert isinstance(address(value), str | None)
+    assert isinstance(endpoint(value), str | None)
     assert isinstance(country_code(value), str | None)
     first(value)
     for reads in (instant, milliseconds):
@@ -76,6 +78,29 @@ def test_addresses_are_kept(value: Any) -> None:
 )
 def test_an_address_or_nothing(written: Any, kept: str | None) -> None:
     assert address(written) == kept
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("203.0.113.9:443", "203.0.113.9"),
+        ("[2001:DB8::1]:443", "2001:db8::1"),
+        ("[2001:db8::1]", "2001:db8::1"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("[::ffff:203.0.113.9]:1", "203.0.113.9"),
+        ("mail.example:443", None),
+        ("XX:2001:db8::1", None),
+        ("[fe80::1%x]:1", None),
+        (":", None),
+        ("[", None),
+        ("203.0.113.9:" + "1" * 1000, None),
+        (None, None),
+    ],
+)
+def test_endpoints(written: Any, kept: str | None) -> None:
+    assert endpoint(written) == kept
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,22 @@ from hypothesis import strategies as st
 
 from audit.context import EMPTY
 from audit.event import MICROSECONDS, AuditEvent, from_line, to_line
-from audit.sources import SOURCES
+from audit.sources import SOURCES, linux
 from audit.sources.fields import UNTIMED, Unreadable
 from audit.sources.reader import LARGEST_RAW, Reject, read
-from tests.audit.sources import test_cloudtrail, test_github, test_kubernetes, test_okta
+from tests.audit.sources import (
+    test_azure,
+    test_cloudtrail,
+    test_entra,
+    test_gcp,
+    test_github,
+    test_google_workspace,
+    test_kubernetes,
+    test_linux,
+    test_maps,
+    test_o365,
+    test_okta,
+)
 from tests.audit.sources.golden import ARRIVAL
 
 RECORDS = {
@@ -25,7 +37,25 @@ RECORDS = {
     "okta": [record for record, _ in test_okta.GOLDEN.values()],
     "github": [record for record, _ in test_github.GOLDEN.values()],
     "kubernetes": [record for record, _ in test_kubernetes.GOLDEN.values()],
+    "entra": [record for module in (test_entra, test_azure) for record, _ in module.GOLDEN.values()],
+    "o365": [record for record, _ in test_o365.GOLDEN.values()],
+    "gcp": [record for record, _ in test_gcp.GOLDEN.values()],
+    "google_workspace": [record for record, _ in test_google_workspace.GOLDEN.values()]
+    + [test_google_workspace.activity(*map(test_google_workspace.event, "abc"))],
+    "linux": [
+        linux.opened(test_linux.FAILED, ARRIVAL),
+        linux.opened(test_linux.AUDIT, ARRIVAL),
+        {"MESSAGE": "x", "__REALTIME_TIMESTAMP": "1772439330123456", "_HOSTNAME": "h", "SYSLOG_IDENTIFIER": "sshd"},
+        {"message": test_linux.FAILED, "@timestamp": "2026-03-02T08:15:30Z", "agent": {"type": "filebeat"}},
+    ],
 }
+for _source, _record, _ in test_maps.GOLDEN.values():
+    RECORDS.setdefault(_source, []).append(_record)
+LINES = [
+    test_linux.FAILED,
+    test_linux.AUDIT,
+    f'<34>1 2026-03-02T08:15:30Z h sshd 1 i [a b="c"] {test_linux.FAILED[40:]}',
+]
 scalars = (
     st.none()
     | st.booleans()
@@ -76,7 +106,7 @@ def assert_sound(source: str, payload: bytes) -> None:
     for entry in read(source, payload, ARRIVAL, EMPTY):
         if isinstance(entry, Reject):
             assert entry.error
-            assert entry.raw
+            assert entry.raw or not payload
             continue
         for event in entry:
             assert from_line(to_line(event)) == event
@@ -126,3 +156,26 @@ def test_every_field_of_every_wrong_type(source: str) -> None:
                 container, key = places(changed)[index]
                 container[key] = wrong
                 assert_sound(source, orjson.dumps(changed))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_broken_lines(data: Any) -> None:
+    line = bytearray(data.draw(st.sampled_from(LINES)).encode())
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(line) - 1))
+        junk = data.draw(
+            st.sampled_from([b"", b"\x00", b"\xff", b'"', b"'", b"=", b"]", b"[", b": ", b"\n", b" from ", b"{", b"%"])
+        )
+        line[at : at + data.draw(st.integers(0, 3))] = junk
+    assert_sound("linux", bytes(line))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=80) | st.text(max_size=80).map(str.encode))
+def test_any_bytes_as_lines(payload: bytes) -> None:
+    assert_sound("linux", payload)
+
+
+def test_every_source_is_here() -> None:
+    assert set(RECORDS) == set(SOURCES)

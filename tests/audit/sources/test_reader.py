@@ -48,6 +48,11 @@ ONE, TWO = b'{"eventName":"A"}', b'{"eventName": "B"}'
         (b'{"Records":[]}', []),
         (b"%s\n%s\n\n" % (ONE, TWO), [ONE, TWO]),
         (b'{"version":"0","detail-type":"AWS API Call via CloudTrail","detail":%s}' % TWO, [TWO]),
+        (b'{"records":[%s, %s]}' % (ONE, TWO), [ONE, TWO]),
+        (b'{"entries": [%s], "nextPageToken": "x"}' % TWO, [TWO]),
+        (b'{"@odata.context": "https://x", "value": [%s]}' % TWO, [TWO]),
+        (b'{"value": [%s]}' % TWO, None),
+        (b'{"records": "none"}', None),
         (b'{"eventName":"A","requestParameters":{"items":[1]}}', None),
         (b'{"eventName":"A","items":{"not":"a list"}}', None),
         (b'{"eventName":"A","detail":{"eventName":"forged"}}', None),
@@ -226,3 +231,41 @@ def test_a_stage_that_is_no_deed_is_neither_event_nor_reject() -> None:
 def test_an_unknown_source_is_the_callers_mistake() -> None:
     with pytest.raises(KeyError, match="cloudtrial"):
         read("cloudtrial", b"{}", ARRIVAL, EMPTY)
+
+
+LINE = b"Mar  2 08:15:30 web1 sshd[1]: Failed password for root from 198.51.100.7 port 5 ssh2"
+
+
+@pytest.mark.parametrize(
+    ("payload", "count"),
+    [
+        (LINE, 1),
+        (LINE + b"\n" + LINE + b"\r\n\n", 2),
+        (gzip.compress(LINE + b"\n" + LINE), 2),
+        (orjson.dumps({"message": LINE.decode()}), 1),
+        (orjson.dumps([{"message": LINE.decode()}, {"message": "x"}]), 2),
+        (orjson.dumps({"message": LINE.decode()}) + b"\n" + LINE, 2),
+    ],
+)
+def test_a_source_of_text_takes_lines_and_json(payload: bytes, count: int) -> None:
+    entries = read("linux", payload, ARRIVAL, EMPTY)
+    assert len(entries) == count
+    assert all(isinstance(entry, list) for entry in entries)
+
+
+def test_lines_have_bounds_and_a_broken_one_costs_only_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = b"Feb 30 08:15:30 web1 sshd[1]: x"
+    first, second, third = read("linux", LINE + b"\n" + broken + b"\n" + LINE, ARRIVAL, EMPTY)
+    assert second == Reject(1, second.error, broken)  # type: ignore[union-attr]
+    assert isinstance(first, list)
+    assert isinstance(third, list)
+    monkeypatch.setattr(reader, "LARGEST_RECORD", 50)
+    assert "longer than 50 bytes" in read("linux", LINE, ARRIVAL, EMPTY)[0].error  # type: ignore[union-attr]
+    [unfolded] = read("linux", gzip.compress(LINE)[:-9], ARRIVAL, EMPTY)
+    assert isinstance(unfolded, Reject)
+
+
+def test_a_line_ahead_of_its_arrival_gets_the_arrival() -> None:
+    """A host's clock, or its zone, a few hours ahead: not the year before."""
+    [[event]] = read("linux", LINE.replace(b"08:15", b"23:15"), ARRIVAL, EMPTY)  # type: ignore[misc]
+    assert (event.time, event.marks) == (ARRIVAL, ("time_replaced",))

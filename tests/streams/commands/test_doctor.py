@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -138,7 +139,7 @@ class TestBroker:
 
     def test_none_and_nothing_to_embed(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(doctor, "find_spec", lambda name: None)
-        monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+        monkeypatch.setattr(shutil, "which", lambda name: None)
         checks = examined(run)
         assert checks["broker"][0] == checks["redis"][0] == "fail"
         assert "pip install 'auditwatch[embedded]'" in checks["redis"][1]

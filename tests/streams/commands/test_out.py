@@ -21,7 +21,7 @@ def test_a_file_appears_whole(place: Path) -> None:
 def test_a_failure_leaves_what_was_there(place: Path) -> None:
     (place / "out").write_text("before")
     with pytest.raises(KeyError), output(place / "out") as stream:
-        stream.write({}["half"])
+        stream.write(dict[str, bytes]()["half"])
     assert (place / "out").read_text() == "before"
     assert [path.name for path in place.iterdir()] == ["out"]
 

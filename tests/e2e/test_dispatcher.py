@@ -1,0 +1,52 @@
+"""The worker's alerts on a terminal: each is shown, none again after a kill, by one dispatcher at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+
+from tests.e2e.conftest import Logs
+from tests.e2e.house import House, Program, until
+from tests.e2e.logbook import Logbook
+
+
+def shown(*dispatchers: Program) -> Counter[str]:
+    """How often each alert was shown, whatever its revision."""
+    return Counter(re.findall(r"^  alert +(\w+) revision", "".join(each.shown for each in dispatchers), re.MULTILINE))
+
+
+def blocks(*dispatchers: Program) -> Counter[str]:
+    """How often each revision of an alert was shown."""
+    return Counter(
+        re.findall(r"^  alert +(\w+ revision \d+)$", "".join(each.shown for each in dispatchers), re.MULTILINE)
+    )
+
+
+async def test_each_alert_is_shown_and_none_twice(empty_house: House, few_logs: Logs) -> None:
+    empty_house.context = few_logs.context
+    worker = empty_house.worker()
+    await worker.ready()
+    first, second = empty_house.start("dispatcher"), empty_house.start("dispatcher")
+    async with Logbook(empty_house.settings) as book:
+        await empty_house.ingest("cloudtrail", few_logs.files["cloudtrail"])
+        await until("an alert", lambda: shown(first, second))
+        active, idle = (first, second) if shown(first) else (second, first)
+        active.kill()
+        for source in ("okta", "github", "kubernetes"):
+            await empty_house.ingest(source, few_logs.files[source])
+        await book.until("all events", lambda: book.event_ids == few_logs.ids)
+        await book.caught_up()
+        assert len(book.alerts) > 1
+        await until("all alerts", lambda: shown(first, second).keys() >= book.alerts.keys())
+        repeated = sum(count - 1 for count in blocks(first, second).values())
+        assert repeated <= 1, "more than the one delivery that nobody could be sure of"
+        assert shown(idle)
+
+        restarted = empty_house.start("dispatcher")
+        idle.end()
+        await restarted.until("its turn", lambda: "delivering alerts" in restarted.said)
+        await asyncio.sleep(1.0)
+        assert not shown(restarted)
+        restarted.end()
+    worker.end()
