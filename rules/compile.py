@@ -26,6 +26,7 @@ class RuleSet:
 
     __slots__ = (
         "_by_id",
+        "_elsewhere",
         "_excuses_of",
         "_feeds_of",
         "_indexes",
@@ -47,28 +48,28 @@ class RuleSet:
         self.correlations = tuple(correlations)
         self.exceptions = tuple(exceptions)
         self.hash = content_hash(content)
-        self._indexes: dict[str, Index] = {}
+        asked = dict.fromkeys(source for rule in self.rules for source in rule.sources)
+        self._indexes = {source: Index(self.of(source), compiled) for source in asked}
+        self._elsewhere = Index([rule for rule in self.rules if rule.stage != "off" and not rule.sources], compiled)
         running = [one for one in self.correlations if one.stage != "off" and not one.silent]
         self._by_id = {name: one for top in running for name, one in family(top).items()}
         by_rule: dict[str, list[Feed]] = defaultdict(list)
-        for feed in (feed for top in running for feed in feeds_of(top)):
-            by_rule[feed.rule_id].append(feed)
+        shadow = {rule.id for rule in self.rules if rule.stage == "shadow"}
+        for one in running:
+            for feed in feeds_of(one):
+                if one.stage == "shadow" or feed.rule_id not in shadow:
+                    by_rule[feed.rule_id].append(feed)
         self._feeds_of = {rule_id: tuple(found) for rule_id, found in by_rule.items()}
         waits = [one.patience for one in self._by_id.values() if one.patience is not None]
         self.patience = min(waits, default=None)
         self._excuses_of = _by_rule(self.exceptions)
-        for source in dict.fromkeys(source for rule in self.rules for source in rule.sources):
-            self._index(source)
 
     def match(self, event: AuditEvent, record: Mapping[str, Any]) -> list[Rule]:
         """The rules that match the event, silent and shadow ones too, in the set's order.
 
         `record` is the event's decoded raw record.
         """
-        index = self._indexes.get(event.source)
-        if index is None:
-            index = self._index(event.source)
-        return index.match(View(event, record))
+        return self._indexes.get(event.source, self._elsewhere).match(View(event, record))
 
     def of(self, source: str) -> list[Rule]:
         """The rules asked about events of a source: those that are not off."""
@@ -86,17 +87,12 @@ class RuleSet:
         return None
 
     def feeds_of(self, rule_id: str) -> tuple[Feed, ...]:
-        """How matches of a rule reach the correlations that count them."""
+        """How matches of a rule reach the correlations that count them; of one in shadow, only those in shadow too."""
         return self._feeds_of.get(rule_id, ())
 
     def correlation(self, correlation_id: str) -> Correlation | None:
         """The correlation of this id, None where the set has none (a reload took it away)."""
         return self._by_id.get(correlation_id)
-
-    def _index(self, source: str) -> Index:
-        index = Index(self.of(source), compiled)
-        self._indexes[source] = index
-        return index
 
 
 def _by_rule(excuses: Iterable[Excuse]) -> dict[str, list[Excuse]]:

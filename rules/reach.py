@@ -77,9 +77,9 @@ def _missing(rule: Rule, there: Set[str]) -> Iterable[str]:
 def _can(node: Node, wanted: bool, there: Set[str]) -> bool:
     """Whether a condition can come out as wanted, a field that is not there being missing from every record."""
     match node:
-        case Leaf(field=None):
-            return True
-        case Leaf(field=str(field), op=op, value=value):
+        case Leaf(field=field, op=op, value=value):
+            if field is None:
+                return True
             if _is_there(field, there) and (op != "fieldref" or _is_there(str(value), there)):
                 return True
             return wanted == (op == "null" or (op == "exists" and not value))

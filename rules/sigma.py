@@ -212,11 +212,8 @@ def _wrong_items(document: Document, at: list[Key], lists: Lists) -> list[RuleEr
 def _error(document: Document, error: Exception, at: Sequence[Key]) -> RuleError:
     message, hint = in_words(str(error))
     if not isinstance(error, SigmaError | ConditionError):
-        hint = (
-            "its value or its modifiers do not go together"
-            if "|" in str(at[-1])
-            else "compare it with a rule that loads"
-        )
+        modified = "|" in str(at[-1])
+        hint = "its value or its modifiers do not go together" if modified else "compare it with a rule that loads"
         return document.error(f"cannot be read as Sigma: {message}", hint, at)
     if message.startswith("Unknown modifier"):
         name = message.split("'")[1]

@@ -80,7 +80,7 @@ class House:
             read, folded = counts.get("records", 0), counts.get(f"folded/{EVENTS}", 0)
             if read >= records and folded >= read - counts.get("deadletters/normalise", 0):
                 return
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS / 4)
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from statistics import median
@@ -19,7 +19,7 @@ from streams.kafka import RAW
 from streams.simulate.model import SECOND, SOURCES, Attack, SimEvent
 from streams.simulate.organisation import Demo
 
-CHUNK = 400
+CHUNK = 800
 PACK = 50
 TICK = 0.02
 LAST_LOOK_MS = 500
@@ -48,15 +48,19 @@ class Feed:
     sent: dict[str, Sent]
     count: int = 0
 
-    async def history(self, events: Iterable[SimEvent]) -> None:
-        """As fast as the broker takes them, many to a message, in time order across the sources as far as that goes."""
+    async def history(self, events: Iterable[SimEvent], settled: Callable[[int], Awaitable[None]]) -> None:
+        """As fast as the worker folds it, many records to a message; `settled` waits for that many records.
+
+        In steps: a source that ran days ahead of the others would make bursts where people had none.
+        """
         for chunk in _chunks(iter(events)):
             for source in SOURCES:
                 payloads = (orjson.dumps(event.record) for event in chunk if event.source == source)
                 for number, payload in packed(payloads, PACK):
                     await self.producer.send(RAW + source, payload)
                     self.count += number
-        await self.producer.flush()
+            await self.producer.flush()
+            await settled(self.count)
 
     async def live(self, events: Iterable[SimEvent], begins: int, speed: float) -> None:
         """Each when its time has come: the company's clock starts at `begins` and runs `speed` times as fast."""

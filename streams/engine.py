@@ -61,6 +61,7 @@ class Engine:
         self._clock = Clock()
         self._passed: Reading | None = None
         self._gone = 0
+        self._ending = False
 
     async def start(self, adopt: bool) -> None:
         """Connects once, before the first message is handled; goes on trying while the broker is out of reach."""
@@ -99,6 +100,7 @@ class Engine:
 
     async def stop(self) -> None:
         """Lets the batches under way end, if they soon do, and closes what `start` opened."""
+        self._ending = True
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_BATCH_SECONDS):
                 for turn in self._turns.values():
@@ -164,6 +166,8 @@ class Engine:
         return [event for event in events if event.message.offset <= done.get(event.message.partition, -1)]
 
     async def _survive(self, stage: str, error: Exception, attempt: int) -> None:
+        if self._ending:  # the connections were closed under it
+            await asyncio.Event().wait()
         count("errors", stage)
         self.watchdog.failed(f"{stage}: {error!r}")
         pause = PATIENCE[min(attempt, len(PATIENCE) - 1)]
@@ -215,10 +219,19 @@ class Engine:
 
     async def keep_rewinding(self) -> None:
         """Serves the rewinds asked for, for ever."""
+        attempt = 0
         while True:
-            if self.shells and self._rewinds and not self.app.rebalancing:
-                await self._rewind_asked()
             await asyncio.sleep(0.05)
+            if not (self.shells and self._rewinds) or self.app.rebalancing:
+                continue
+            asked, self._rewinds = self._rewinds, set()
+            try:
+                await self._rewind(asked & self.app.consumer.assignment())
+                attempt = 0
+            except Exception as error:
+                self._rewinds |= asked
+                await self._survive("rewind", error, attempt)
+                attempt += 1
 
     async def keep_looking(self) -> None:
         """Looks around every few seconds, for ever."""
@@ -230,18 +243,12 @@ class Engine:
                 except Exception as error:
                     await self._survive("look around", error, 0)
 
-    async def _rewind_asked(self) -> None:
-        """Seeks the partitions somebody asked for to where their store stands."""
-        asked, self._rewinds = self._rewinds, set()
-        try:
-            mine = asked & self.app.consumer.assignment()
-            positions = {tp: await self.shells[tp.topic].open(tp.partition) for tp in mine}
-            await self.app.consumer.rewind({tp: position.offset + 1 for tp, position in positions.items()})
-            for tp in mine:
-                count("rewinds", tp.topic)
-        except Exception as error:
-            self._rewinds |= asked
-            await self._survive("rewind", error, len(PATIENCE))
+    async def _rewind(self, places: set[TopicPartition]) -> None:
+        """Seeks partitions to where their store stands."""
+        positions = {tp: await self.shells[tp.topic].open(tp.partition) for tp in places}
+        await self.app.consumer.rewind({tp: position.offset + 1 for tp, position in positions.items()})
+        for tp in places:
+            count("rewinds", tp.topic)
 
     async def _look_around(self) -> None:
         """How far behind are we, and did a store move behind us? A stage with nothing to do is one that moves."""

@@ -1,4 +1,4 @@
-"""Everything the worker sends: packets to the next stage, alerts, dead letters; a send is done when the broker has it."""
+"""Everything the worker sends: packets, alerts, dead letters. A send is done when the broker has it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from aiokafka import AIOKafkaProducer
 from alerting.alert import Alert
 from alerting.alert import to_line as alert_line
 from streams import deadletter
+from streams.kafka import ALERTS, DEADLETTER, EVENTS, FINDINGS
 from streams.metrics import count
 from streams.packet import Output, Signal, parcels
 from streams.processor import Emit, Fault
-
-EVENTS, FINDINGS, ALERTS, DEADLETTER = "audit.events", "audit.findings", "audit.alerts", "audit.deadletter"
 
 
 class Outlet:
@@ -25,7 +24,9 @@ class Outlet:
         self._producer = producer
         self._clock = clock
 
-    async def packets(self, topic: str, outputs: Sequence[Output[Any]], origins: Mapping[int, str], partitions: int) -> None:
+    async def packets(
+        self, topic: str, outputs: Sequence[Output[Any]], origins: Mapping[int, str], partitions: int
+    ) -> None:
         """Sends outputs packed by target partition and waits until all are stored."""
         sent = [
             await self._producer.send(topic, payload, partition=target)

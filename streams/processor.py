@@ -127,15 +127,22 @@ class Processor(Generic[Item, State]):
             for number in held:
                 self.forget(number)
             raise
-        return gaps + self._written(writes, saved, positions)
+        return gaps + self._written(writes, saved, held, positions)
 
-    def _written(self, writes: Sequence[Write], saved: Sequence[bool], positions: Mapping[int, Position]) -> list[Gap]:
+    def _written(
+        self,
+        writes: Sequence[Write],
+        saved: Sequence[bool],
+        held: Mapping[int, Held[State]],
+        positions: Mapping[int, Position],
+    ) -> list[Gap]:
         """Keeps in memory what the store took, forgets the rest."""
         gaps = []
         for write, done in zip(writes, saved, strict=True):
-            if done:
-                self._keep(self._partitions[write.partition], write, positions[write.partition])
-            else:
+            held = self._partitions.get(write.partition)
+            if done and held:  # a rebalance may have had it forgotten meanwhile
+                self._keep(held, write, positions[write.partition])
+            elif not done:
                 self.forget(write.partition)
                 gaps.append(Gap(write.partition, "somebody else wrote its state"))
         return gaps

@@ -83,7 +83,7 @@ class Shell:
         if sound and position.offset >= end:
             sound = await self._log.holds(self.topic, partition, position.offset)
         if self.adopt and not sound:
-            log.warning("%s/%s: adopting the log from offset %s on (state: %s)", self.topic, partition, start, position)
+            log.warning("%s/%s: adopting the log from offset %s on", self.topic, partition, start)
             return self.processor.begin(partition, incarnation, start)
         if position.incarnation != incarnation:
             self._halt(_RECREATED.format(topic=self.topic, stored=position.incarnation, now=incarnation))

@@ -104,7 +104,7 @@ class Ticking(Processor[Item, State]):
         await self._emit(outputs, [fault for verdict in said for fault in verdict.faults])
         positions = {number: held[number].position.ticked() for number in entries}
         writes = [Write(n, held[n].raw, ENCODE(position), entries[n]) for n, position in positions.items()]
-        return self._written(writes, await self._store.save(writes) if writes else [], positions)
+        return self._written(writes, await self._store.save(writes) if writes else [], held, positions)
 
     def _due(self, now: Reading) -> dict[int, list[str]]:
         due = {number: agenda.due(now.latest, MOST_DUE) for number, agenda in self._agendas.items()}

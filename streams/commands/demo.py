@@ -126,8 +126,7 @@ async def _perform(show: Show) -> None:
 
 async def _story(show: Show, place: House, feed: Feed) -> None:
     """History at once, then the day, compressed to fit."""
-    await feed.history(show.demo.history())
-    await place.settled(feed.count)
+    await feed.history(show.demo.history(), place.settled)
     day = list(show.demo.live())
     fits = PLAY_SECONDS if show.duration is None else show.duration - show.so_far() - REST_SECONDS
     speed = (day[-1].time - show.demo.cut) / SECOND / max(SHORTEST_SECONDS, fits)

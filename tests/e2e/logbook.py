@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,7 @@ from redis.asyncio import Redis
 from alerting.alert import to_line
 from streams.detections import Detections
 from streams.kafka import ALERTS, DEADLETTER, EVENTS, FINDINGS, client_options, incarnations
-from streams.packet import Output, decode_events, decode_signals, encode
+from streams.packet import Output, Packet, decode_events, decode_signals, encode
 from streams.pipeline import Correlate, Score
 from streams.processor import Fault, Message, Processor
 from streams.settings import Settings
@@ -78,7 +79,7 @@ class Logbook:
     @property
     def event_ids(self) -> set[str]:
         """The ids of all events that were sent on by normalise."""
-        return {event.id for record in self.records[EVENTS] for event in decode_events(record.value).items}
+        return {event.id for packet in self._packets(EVENTS, decode_events) for event in packet.items}
 
     @property
     def letters(self) -> list[dict[str, Any]]:
@@ -97,12 +98,16 @@ class Logbook:
     @property
     def signals(self) -> set[tuple[str, int, bytes]]:
         """What score sent to correlate, each with its place of origin; sent twice is the same twice."""
-        packets = [decode_signals(record.value) for record in self.records[FINDINGS]]
         return {
             (packet.origin, mark, encode(signal))
-            for packet in packets
+            for packet in self._packets(FINDINGS, decode_signals)
             for mark, signal in zip(packet.marks, packet.items, strict=True)
         }
+
+    def _packets(self, topic: str, decode: Callable[[bytes], Packet[Any]]) -> Iterator[Packet[Any]]:
+        for record in self.records[topic]:
+            with suppress(msgspec.DecodeError):
+                yield decode(record.value or b"")
 
     async def expected(self, topic: str, detections: Detections) -> Expected:
         """What the stage that reads a topic has to make of it."""
@@ -118,7 +123,7 @@ class Logbook:
         for number in range(int(incarnation.rpartition("/")[2])):
             await processor.open(number)
             processor.begin(number, incarnation, 0)
-        messages = [Message(each.partition, each.offset, each.value) for each in self.records[topic]]
+        messages = [Message(each.partition, each.offset, each.value or b"") for each in self.records[topic]]
         for start in range(0, len(messages), 16):
             assert not await processor.step(messages[start : start + 16], detections)
         return made

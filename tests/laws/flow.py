@@ -16,6 +16,7 @@ from streams.packet import Output, Signal, decode_signals, mark, parcels
 from streams.pipeline import Correlate, Score
 from streams.processor import Fault, Message, Processor
 from streams.store import MemoryStateStore, Write
+from streams.ticking import Ticking
 
 PARTITIONS = 2
 SCORE, CORRELATE = 0, 1
@@ -81,7 +82,7 @@ class Flow:
     def worker(self) -> list[Processor[Any, Any]]:
         return [
             Processor(Score(), self.stores[SCORE], self._to_findings),
-            Processor(Correlate(), self.stores[CORRELATE], self._to_alerts),
+            Ticking(Correlate(), self.stores[CORRELATE], self._to_alerts),
         ]
 
     def send(self, events: Sequence[AuditEvent], again: Random | None = None) -> None:

@@ -35,13 +35,13 @@ def ordered(events: list[AuditEvent], quiet: Detections) -> Run:
     return replayed(events, quiet)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("seed", "batch"), [(0, 200), (1, 7), (2, 1000), (3, 40)])
 def test_order_within_the_lateness_never_shows(
-    ordered: Run, events: list[AuditEvent], quiet: Detections, seed: int
+    ordered: Run, events: list[AuditEvent], quiet: Detections, seed: int, batch: int
 ) -> None:
     shuffled = late(events, seed)
     assert shuffled != events
-    run = replayed(shuffled, quiet)
+    run = replayed(shuffled, quiet, batch)
     assert {finding.kind for finding in ordered.result.findings.values()} == {"rule", "correlation"}
     assert run.result.findings == ordered.result.findings
     assert run.result.alerts == ordered.result.alerts

@@ -57,6 +57,22 @@ def test_a_rule_that_is_off_is_not_asked_and_one_in_shadow_is(rule_set: RuleSetO
     assert rules.of("okta") == []
 
 
+COUNT = """title: Many
+id: 22222222-2222-4222-8222-222222222222
+correlation: {type: event_count, rules: [RULES], timespan: 10m, condition: {gte: 2}}
+"""
+
+
+def test_a_live_correlation_does_not_count_a_rule_in_shadow(rule_set: RuleSetOf) -> None:
+    live, shadow = text(1, "aws", "a: x"), text(2, "aws", "a: x") + "auditwatch: {stage: shadow}\n"
+    ids = [f"11111111-1111-4111-8111-{number:012d}" for number in (1, 2)]
+    count = COUNT.replace("RULES", ", ".join(ids))
+    rules = rule_set(live, shadow, count)
+    assert [len(rules.feeds_of(rule_id)) for rule_id in ids] == [1, 0]
+    rules = rule_set(live, shadow, count + "auditwatch: {stage: shadow}\n")
+    assert [len(rules.feeds_of(rule_id)) for rule_id in ids] == [1, 1]
+
+
 def test_an_empty_set_matches_nothing() -> None:
     rules = RuleSet()
     assert rules.match(event(), {"a": "x"}) == []

@@ -84,8 +84,8 @@ def test_vectors_hold_by_the_reference_too() -> None:
     """The vectors are not only our opinion: the reference agrees with each one it can express."""
     differing = []
     for detection, record, wanted in VECTORS:
-        if any(order in detection for order in ("|lt", "|gt")):
-            continue  # the table's columns are text, and text has its own order
+        if any(order in detection for order in ("|lt", "|gt", "|wide: ")):
+            continue  # the table's columns are text, and text has its own order and no null characters
         text = HEAD + "detection:\n" + "".join(f"  {line}\n" for line in detection.splitlines())
         flat = [flattened(record, event())]
         if bool(list(matches(SigmaCollection.from_yaml(text), flat))) is not wanted:

@@ -36,6 +36,12 @@ def test_an_empty_list_is_there_and_not_null(rule: RuleOf) -> None:
     assert null.matches(view({"f": ["x", None]}))
 
 
+def test_not_equal_is_so_of_every_member(rule: RuleOf) -> None:
+    other = rule("s: {f|contains|neq: x}\ncondition: s")
+    assert not other.matches(view({"f": ["ab", "axb"]}))
+    assert other.matches(view({"f": ["ab", "cd"]}))
+
+
 def test_each_value_of_all_may_be_in_another_member(rule: RuleOf) -> None:
     both = rule("s: {f|contains|all: [a1, b2]}\ncondition: s")
     assert both.matches(view({"f": ["a1", "b2"]}))

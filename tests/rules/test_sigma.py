@@ -98,7 +98,7 @@ REPLACED = [
     ("condition: s", "condition: 1 of t*", "10:3: Selector '1 of t*' doesn't match any detection"),
     ("s: {eventName", "s: {eventName|contians", "9:7: unknown modifier 'contians': did you mean 'contains'?"),
     ("s: {eventName", "s: {eventName|utf16l", "9:7: unknown modifier 'utf16l': did you mean 'utf16le'?"),
-    ("s: {eventName: C", "s: {eventName|windash|fieldref: -C", "9:7: cannot be read as Sigma: SigmaString can only"),
+    ("s: {eventName: CreateUser}", "s: {a: b, c|base64|re: 5}", "9:13: cannot be read as Sigma: SigmaString can only"),
     ("s: {eventName: CreateUser}", "s: {a: b, eventName|re: '(?=x)'}", "9:13: Regular expression '(?=x)' is invalid"),
     ("s: {eventName: CreateUser}", "s: {a|re: '('}", "9:7: Regular expression '(' is invalid"),
     ("s: {eventName: CreateUser}", "s: {a|cidr: 10.0.0.0/99}", "9:7: Invalid CIDR expression"),

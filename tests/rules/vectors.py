@@ -108,7 +108,7 @@ VECTORS: list[Vector] = [
     *_about("f|base64: [foo, bar]", ("YmFy", True), ("YmF6", False)),
     # modifiers together
     *_about("f|neq: [x, y]", ("x", False), ("Y", False), ("z", True), (..., True)),
-    *_about("f|contains|neq: x", ("axb", False), ("ab", True), (..., True), (["ab", "axb"], False)),
+    *_about("f|contains|neq: x", ("axb", False), ("ab", True), (..., True)),
     *_about("f|startswith|neq: x", ("xa", False), ("ax", True)),
     *_about("f|re|neq: '^a+$'", ("aa", False), ("ab", True)),
     *_about("f|cidr|neq: 10.0.0.0/8", ("10.1.1.1", False), ("11.1.1.1", True), ("name", True)),

@@ -9,8 +9,9 @@ import pytest
 from alerting.alert import from_line
 from streams import packet
 from streams.deadletter import from_line as letter_of
+from streams.kafka import ALERTS, DEADLETTER, EVENTS, FINDINGS
 from streams.metrics import counted
-from streams.outlet import ALERTS, DEADLETTER, EVENTS, FINDINGS, Outlet
+from streams.outlet import Outlet
 from streams.packet import Output, Signal, decode_events, decode_signals, mark
 from streams.processor import Fault
 from tests.alerting.conftest import a_finding, an_alert

@@ -1,0 +1,124 @@
+"""What the engine decides by itself; how it works with Faust, Kafka and Redis is tested in tests/e2e."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, NoReturn
+
+import pytest
+from aiokafka import TopicPartition
+from faust.types import TP
+
+from streams import engine as module
+from streams.engine import Engine
+from streams.kafka import EVENTS, FINDINGS
+from streams.metrics import counted
+from streams.settings import Settings
+from tests.streams.counting import NO_DETECTIONS, adding
+
+
+class Halted(BaseException):
+    """The process ended."""
+
+
+class Consumer:
+    def __init__(self) -> None:
+        self.held: list[TopicPartition] = []
+        self.done_with: list[Any] = []
+
+    def hold(self, partitions: Any) -> None:
+        self.held += partitions
+
+    def done(self, message: Any) -> None:
+        self.done_with.append(message)
+
+
+class App:
+    def __init__(self) -> None:
+        self.consumer = Consumer()
+        self.rebalancing = False
+
+
+class Shell:
+    last_error = ""
+
+    def __init__(self) -> None:
+        self.processor, _, _ = adding()
+        self.forgotten: set[int] = set()
+
+    def forget(self, partitions: set[int]) -> None:
+        self.forgotten |= partitions
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    def halt(reason: str) -> NoReturn:
+        raise Halted(reason)
+
+    monkeypatch.setattr(module, "halt", halt)
+    return Engine(App(), Settings(), NO_DETECTIONS, ["okta"])
+
+
+async def test_an_assignment_forgets_and_asks_to_rewind_what_has_a_store(engine: Engine) -> None:
+    shell = Shell()
+    await shell.processor.open(4)
+    engine.shells = {EVENTS: shell}  # type: ignore[dict-item]
+    engine.assigned({TP("audit.raw.okta", 0), TP(EVENTS, 1), TP(FINDINGS, 2)})
+    assert set(engine.app.consumer.held) == {TopicPartition(EVENTS, 1), TopicPartition(FINDINGS, 2)}
+    assert shell.forgotten == {4}
+
+
+async def test_it_is_ready_when_connected_assigned_and_redis_answers(engine: Engine) -> None:
+    class Redis:
+        async def ping(self) -> None:
+            raise ConnectionError("no Redis")
+
+    assert await engine.missing() == "not connected yet"
+    engine.shells = {EVENTS: Shell()}  # type: ignore[dict-item]
+    engine.app.rebalancing = True
+    assert await engine.missing() == "partitions are being assigned"
+    engine.app.rebalancing = False
+    engine._redis = Redis()  # type: ignore[assignment]
+    assert "no Redis" in str(await engine.missing())
+
+
+async def test_a_failure_nobody_foresaw_ends_the_process_rather_than_losing_a_batch(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: Any) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(engine, "_fold", broken)
+    with pytest.raises(Halted, match=r"audit\.events: .*a bug"):
+        await engine.handle(EVENTS, [object()])
+    assert engine.app.consumer.done_with == []
+
+
+async def test_an_error_is_counted_and_the_watchdog_hears_of_it(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE", (0.0,))
+    before = counted("errors", EVENTS)
+    await engine._survive(EVENTS, ConnectionError("gone"), 7)
+    assert counted("errors", EVENTS) == before + 1
+    assert "gone" in engine.watchdog._last_error
+
+
+async def test_stopping_waits_for_the_batch_under_way(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    release, order = asyncio.Event(), list[str]()
+
+    async def slow(*_: Any) -> list[Any]:
+        await release.wait()
+        order.append("batch")
+        return []
+
+    monkeypatch.setattr(engine, "_fold", slow)
+    batch = asyncio.create_task(engine.handle(EVENTS, []))
+    await asyncio.sleep(0)
+    stopping = asyncio.create_task(engine.stop())
+    await asyncio.sleep(0.01)
+    release.set()
+    await batch
+    await stopping
+    order.append("stopped")
+    assert order == ["batch", "stopped"]
