@@ -32,18 +32,16 @@ class _Packed(msgspec.Struct, array_like=True, frozen=True):
 class Terms:
     """The terms of one principal. `since` is the day (days since the epoch) of the first event, -1 before it.
 
-    `dropped` counts terms a full table let go: with 0, "never seen in 90 days" is exact. `changed` says whether there
-    is something to store since the last `pack`.
+    `dropped` counts terms a full table let go: with 0, "never seen in 90 days" is exact.
     """
 
-    __slots__ = ("_days", "_keys", "changed", "dropped", "since")
+    __slots__ = ("_days", "_keys", "dropped", "since")
 
     def __init__(self) -> None:
         self._keys = [array("Q") for _ in KINDS]
         self._days = [array("H") for _ in KINDS]
         self.since = -1
         self.dropped = 0
-        self.changed = False
 
     def meet(self, tokens: Sequence[int], time: int) -> int:
         """Which kinds are new to this principal, as a bit mask over KINDS; the terms are remembered.
@@ -54,7 +52,7 @@ class Terms:
         """
         day = time // DAY
         if self.since < 0 or day < self.since:
-            self.since, self.changed = day, True
+            self.since = day
         new = 0
         for kind, token in enumerate(tokens):
             if token:
@@ -67,7 +65,6 @@ class Terms:
                     if day - days[place] > WINDOW:
                         new |= 1 << kind
                     days[place] = day
-                    self.changed = True
         return new
 
     def history(self, time: int) -> int:
@@ -77,7 +74,6 @@ class Terms:
     def _insert(self, kind: int, place: int, token: int, day: int) -> None:
         self._keys[kind].insert(place, token)
         self._days[kind].insert(place, day)
-        self.changed = True
         if len(self._keys[kind]) > ROOM[kind]:
             self._make_room(kind, day)
 
@@ -95,7 +91,6 @@ class Terms:
 
     def pack(self) -> bytes:
         """The terms as bytes."""
-        self.changed = False
         tables = [(keys.tobytes(), days.tobytes()) for keys, days in zip(self._keys, self._days, strict=True)]
         return msgspec.msgpack.encode(_Packed(VERSION, self.since, self.dropped, tables))
 

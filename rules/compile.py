@@ -12,7 +12,7 @@ from audit.event import AuditEvent
 from rules.closure import compiled
 from rules.correlation import Correlation, Feed, family, feeds_of
 from rules.exceptions import Excuse
-from rules.fields import View
+from rules.fields import History, View
 from rules.index import Index
 from rules.rule import Rule
 
@@ -64,12 +64,16 @@ class RuleSet:
         self.patience = min(waits, default=None)
         self._excuses_of = _by_rule(self.exceptions)
 
-    def match(self, event: AuditEvent, record: Mapping[str, Any]) -> list[Rule]:
+    def match(self, event: AuditEvent, record: Mapping[str, Any], history: History | None = None) -> list[Rule]:
         """The rules that match the event, silent and shadow ones too, in the set's order.
 
-        `record` is the event's decoded raw record.
+        `record` is the event's decoded raw record, `history` what its actor's past says of it where that is known.
         """
-        return self._indexes.get(event.source, self._elsewhere).match(View(event, record))
+        return self.matching(View(event, record, history))
+
+    def matching(self, view: View) -> list[Rule]:
+        """The rules that match an event in view, silent and shadow ones too, in the set's order."""
+        return self._indexes.get(view.event.source, self._elsewhere).match(view)
 
     def of(self, source: str) -> list[Rule]:
         """The rules asked about events of a source: those that are not off."""

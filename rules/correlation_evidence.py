@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from heapq import nsmallest
+from operator import itemgetter
 
 import msgspec
 
@@ -39,18 +41,22 @@ class Evidence(msgspec.Struct, array_like=True, gc=False):
             self.nested.copy(),
         )
 
-    def add(self, entry: Entry) -> None:
-        """One more entry. An event that several rules match counts once."""
-        if BETWEEN in entry.source:
-            self._add_nested(entry)
+    def add(self, entries: Sequence[Entry], values: bool) -> None:
+        """More entries in order of time, `values` if these are told. An event that several rules match counts once."""
+        if any(BETWEEN in entry.source for entry in entries):
+            for entry in entries:
+                if BETWEEN in entry.source:
+                    self._add_nested(entry)
+            entries = [entry for entry in entries if BETWEEN not in entry.source]
+        if not entries:
             return
-        if entry.event_id not in self.events:
-            self.count += 1
-        self._span(entry.time, entry.time)
-        self.events[entry.event_id] = entry.time
-        self.principals.add(entry.principal)
-        if entry.value.__class__ is str and entry.value:
-            self.values.add(entry.value)
+        events = {entry.event_id: entry.time for entry in entries}
+        self.count += len(events.keys() - self.events.keys())
+        self.events.update(events)
+        self.principals.update([entry.principal for entry in entries])
+        if values:
+            self.values.update([str(entry.value) for entry in entries])
+        self._span(entries[0].time, entries[-1].time)
         if len(self.events) > 2 * MOST_EVENT_IDS:
             self.trim()
 
@@ -74,7 +80,7 @@ class Evidence(msgspec.Struct, array_like=True, gc=False):
     def trim(self) -> None:
         """Down to the bounds."""
         if len(self.events) > MOST_EVENT_IDS:
-            self.events = {one: self.events[one] for one in nsmallest(MOST_EVENT_IDS, self.events)}
+            self.events = {one: self.events[one] for one in sorted(self.events)[:MOST_EVENT_IDS]}
         if len(self.principals) > MOST_PRINCIPALS:
             self.principals = set(nsmallest(MOST_PRINCIPALS, self.principals))
         if len(self.values) > MOST_VALUES:
@@ -83,7 +89,7 @@ class Evidence(msgspec.Struct, array_like=True, gc=False):
     def event_ids(self) -> tuple[str, ...]:
         """The ids of the events in the order of their times."""
         self.trim()
-        return tuple(sorted(self.events, key=lambda one: (self.events[one], one)))
+        return tuple(name for name, _ in sorted(self.events.items(), key=itemgetter(1, 0)))
 
     def _span(self, earliest: int, latest: int) -> None:
         self.earliest = min(self.earliest, earliest) if self.earliest else earliest

@@ -7,17 +7,19 @@ fraction, to be compared when nothing earlier can come.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 from math import ceil, floor
+from operator import itemgetter
 
 from rules.correlation import Correlation, Entry
 from rules.correlation_expression import Clause
 from rules.correlation_section import COMPARE
 
 NEVER = -(1 << 62)
+FOR_EVER = 1 << 62
 
 
 class Recent:
@@ -35,6 +37,16 @@ class Recent:
         times = self._times
         times.append(entry.time)
         return len(times) == self._need and times[0] > entry.time - self._span
+
+    def late(self, entry: Entry) -> bool:
+        """An entry among those before; False where that cannot be taken in."""
+        times = self._times
+        if len(times) == self._need:
+            if entry.time <= times[0]:
+                return True
+            times.popleft()
+        times.insert(bisect_right(times, entry.time), entry.time)
+        return True
 
 
 class Distinct:
@@ -55,6 +67,13 @@ class Distinct:
         while last[oldest := next(iter(last))] <= edge:
             del last[oldest]
         return len(last) >= self._need
+
+    def late(self, entry: Entry) -> bool:
+        """An entry among those before; False where that cannot be taken in."""
+        if entry.time > self._last.get(entry.value, NEVER):
+            self._last[entry.value] = entry.time
+            self._last = dict(sorted(self._last.items(), key=itemgetter(1)))
+        return True
 
 
 class Total:
@@ -77,6 +96,13 @@ class Total:
             self._sum -= self._entries.popleft()[1]
         return self._sum >= self._need
 
+    def late(self, entry: Entry) -> bool:
+        """An entry among those before; False where that cannot be taken in."""
+        amount = amount_of(entry)
+        self._entries.insert(bisect_right(self._entries, (entry.time, amount)), (entry.time, amount))
+        self._sum += amount
+        return True
+
 
 class Present:
     """At least so many of the rules, or the rules of one of the clauses."""
@@ -96,6 +122,11 @@ class Present:
         if not self._clauses:
             return sum(time > edge for time in last) >= self._need
         return any(all(last[rule] > edge for rule in clause) for clause in self._clauses)
+
+    def late(self, entry: Entry) -> bool:
+        """An entry among those before; False where that cannot be taken in."""
+        self._last[entry.rule] = max(self._last[entry.rule], entry.time)
+        return True
 
 
 class Chain:
@@ -122,6 +153,10 @@ class Chain:
                 self._best[place] = start
         return self._best[-1] > time - self._span
 
+    def ignores(self, entry: Entry) -> bool:
+        """Whether an entry changes nothing: it is of no rule of the chain."""
+        return entry.rule not in self._place
+
     def _earlier(self, place: int, time: int) -> int:
         """The latest start of a chain that reached `place` before `time`."""
         return self._best[place] if self._stamp[place] < time else self._before[place]
@@ -138,6 +173,10 @@ class AnyOf:
     def push(self, entry: Entry) -> bool:
         """Whether the condition holds with this entry."""
         return True in [chain.push(entry) for chain in self._chains]  # each must hear of it
+
+    def late(self, entry: Entry) -> bool:
+        """An entry among those before; False where that cannot be taken in."""
+        return all(chain.ignores(entry) for chain in self._chains)
 
 
 class Average:
@@ -182,7 +221,7 @@ class Quantile:
         return percentile(self._values, self._percent)
 
 
-Prompt = Recent | Distinct | Total | Present | Chain | AnyOf
+Prompt = Recent | Distinct | Total | Present | AnyOf
 Fraction = Average | Quantile
 
 
@@ -230,22 +269,66 @@ def amount(correlation: Correlation, entries: Sequence[Entry]) -> int:
     return len(entries)
 
 
-def follows(correlation: Correlation, entries: Sequence[Entry]) -> bool:
-    """Whether the entries from a match on satisfy a clause that forbids something; the first entries are the match."""
-    there = {entry.rule for entry in entries}
-    begin = {entry.rule for entry in entries if entry.time == entries[0].time}
+def reached(correlation: Correlation, entries: Sequence[Entry]) -> bool:
+    """Whether the entries of one window satisfy a condition that fires at once."""
+    measure = prompt_measure(correlation)
+    if correlation.kind == "temporal_ordered" or correlation.clauses:
+        return True in [measure.push(entry) for entry in entries][-1:]
+    return amount(correlation, entries) >= correlation.need
+
+
+def affected(correlation: Correlation, times: Sequence[int], entries: Sequence[Entry], at: int) -> tuple[int, int]:
+    """The places of the matches at whose time a condition that fires at once may hold because of the match at `at`."""
+    time, span = times[at], correlation.timespan
+    end = bisect_left(times, time + span, at)
+    begin = bisect_right(times, time - span, 0, at)
+    if correlation.kind == "event_count" and not correlation.distinct:
+        return (at, min(at + correlation.need, end)) if end - begin >= correlation.need else (at, at)
+    if correlation.kind in ("value_sum", "temporal_ordered"):
+        return at, end
+    same = entries[at].value if correlation.kind in ("value_count", "event_count") else entries[at].rule
+    by_rule = correlation.kind == "temporal"
+    before = _same(entries, range(at - 1, begin - 1, -1), same, by_rule)
+    after = _same(entries, range(at + 1, end), same, by_rule)
+    low = at if before < 0 else bisect_left(times, times[before] + span, at)
+    high = end if after < 0 else bisect_left(times, times[after], at)
+    return low, max(low, high)
+
+
+def _same(entries: Sequence[Entry], places: range, wanted: str | int, by_rule: bool) -> int:
+    """The first of the places with the same value or rule, -1 where there is none."""
+    for place in places:
+        entry = entries[place]
+        if (entry.rule if by_rule else entry.value) == wanted:
+            return place
+    return -1
+
+
+def follows(correlation: Correlation, lanes: Sequence[Sequence[int]], time: int, end: int) -> bool:
+    """Whether the matches from `time` to `end` satisfy a clause that forbids something, beginning with one it wants.
+
+    `lanes` are the times of each rule's matches, ascending.
+    """
     return any(
-        there.issuperset(clause.present)
-        and there.isdisjoint(clause.missing)
-        and not begin.isdisjoint(clause.present)
-        and (correlation.kind == "temporal" or _in_order(clause, entries, correlation.timespan))
+        any(_first(lanes[rule], time) == time for rule in clause.present)
+        and not any(_first(lanes[rule], time) <= end for rule in clause.missing)
+        and _met(correlation, [lanes[rule] for rule in clause.present], time, end)
         for clause in correlation.clauses
     )
 
 
-def _in_order(clause: Clause, entries: Sequence[Entry], span: int) -> bool:
-    chain = Chain(clause.present, span)
-    return True in [chain.push(entry) for entry in entries]
+def _met(correlation: Correlation, lanes: Sequence[Sequence[int]], time: int, end: int) -> bool:
+    if correlation.kind == "temporal":
+        return all(_first(lane, time) <= end for lane in lanes)
+    for lane in lanes:
+        time = _first(lane, time) + 1
+    return time <= end + 1
+
+
+def _first(lane: Sequence[int], time: int) -> int:
+    """The first time of a lane from `time` on."""
+    at = bisect_left(lane, time)
+    return lane[at] if at < len(lane) else FOR_EVER
 
 
 def amount_of(entry: Entry) -> int:

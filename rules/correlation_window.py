@@ -17,17 +17,21 @@ from rules.correlation_evidence import Evidence
 from rules.correlation_measure import (
     Fraction,
     Prompt,
+    affected,
     amount,
     follows,
     fraction_measure,
     holds,
     prompt_measure,
+    reached,
 )
 from rules.correlation_section import TEMPORAL
 
 VERSION = 2
 MOST_BINS = 8
 MOST_ABSENTS = 500
+FEW = 4
+"""Times that are judged one by one rather than by a sweep."""
 
 
 class Bin(msgspec.Struct, array_like=True, gc=False):
@@ -67,6 +71,7 @@ class Window:
         "_at_once",
         "_fraction",
         "_keep",
+        "_lanes",
         "_most",
         "_packed",
         "_prompt",
@@ -74,6 +79,7 @@ class Window:
         "_size",
         "_slack",
         "_span",
+        "_values",
         "absents",
         "bins",
         "correlation",
@@ -110,6 +116,8 @@ class Window:
         self._prompt: Prompt | None = None
         self._fraction: Fraction | None = None
         self._same: set[Entry] | None = None
+        self._lanes: list[list[int]] | None = None
+        self._values = correlation.kind == "value_count"
 
     @classmethod
     def unpack(cls, correlation: Correlation, raw: msgspec.Raw) -> Window:
@@ -151,7 +159,10 @@ class Window:
             self._same = None
             self.times.append(time)
             self.entries.append(entry)
-            if self._at_once and (self._prompt or self._remembered(time)).push(entry):
+            if not self._at_once:
+                if self._lanes:
+                    self._lanes[entry.rule].append(time)
+            elif (self._prompt or self._remembered(len(self.times) - 1)).push(entry):
                 self._reach(time)
         elif not self._take_among(entry):
             return
@@ -163,12 +174,11 @@ class Window:
         if len(times) > self._most:
             self._evict()
 
-    def _remembered(self, time: int) -> Prompt:
-        """The measure after the entries before `time` that are in its window."""
+    def _remembered(self, end: int) -> Prompt:
+        """The measure after the entries before a place that are in its window."""
         measure = prompt_measure(self.correlation)
-        start, end = bisect_right(self.times, time - self._span), bisect_left(self.times, time)
-        for at in range(start, end):
-            measure.push(self.entries[at])
+        for entry in self.entries[bisect_right(self.times, self.times[end] - self._span) : end]:
+            measure.push(entry)
         self._prompt = measure
         return measure
 
@@ -186,9 +196,11 @@ class Window:
         self.times.insert(high, time)
         self.entries.insert(high, entry)
         if self._at_once:
-            self._sweep(time)
+            self._judge_late(high)
         elif time <= self.settled:
             self._fraction = None
+        if self._lanes:
+            insort(self._lanes[entry.rule], time)
         self._touch(time)
         return True
 
@@ -201,23 +213,36 @@ class Window:
         self.times.append(entry.time)
         self.entries.append(entry)
         if self._at_once:
-            measure = self._prompt
-            if measure is None:
-                self._sweep(entry.time)
-            elif measure.push(entry):
+            measure = self._prompt or self._remembered(len(self.times) - 1)
+            if measure.push(entry):
                 self._reach(entry.time)
+        elif self._lanes:
+            self._lanes[entry.rule].append(entry.time)
         self._touch(entry.time)
         return True
 
-    def _sweep(self, time: int) -> None:
-        """Judges anew the times a match at `time` belongs to."""
+    def _judge_late(self, at: int) -> None:
+        """Judges anew the times that the match at a place, which came late, can have changed."""
+        low, high = affected(self.correlation, self.times, self.entries, at)
+        known = self.fired if self._absent < 0 else self.reached
+        times = {self.times[at], *self.times[low:high]}
+        judged = known[bisect_left(known, self.times[at]) : bisect_left(known, self.times[at] + self._span)]
+        fresh = times.difference(judged)
+        for time in sorted(fresh) if len(fresh) <= FEW else (self.times[at],):
+            start = bisect_right(self.times, time - self._span)
+            if reached(self.correlation, self.entries[start : bisect_right(self.times, time, start)]):
+                self._reach(time)
+        if len(fresh) > FEW:
+            self._sweep(low, high)
+        if self._prompt and not self._prompt.late(self.entries[at]):
+            self._prompt = None
+
+    def _sweep(self, low: int, high: int) -> None:
+        """Judges anew the times of a range."""
         measure = prompt_measure(self.correlation)
-        end = time + self._span
-        for at in range(bisect_right(self.times, time - self._span), len(self.times)):
-            entry = self.entries[at]
-            if measure.push(entry) and time <= entry.time < end:
-                self._reach(entry.time)
-        self._prompt = measure
+        for at in range(bisect_right(self.times, self.times[low] - self._span), high):
+            if measure.push(self.entries[at]) and at >= low:
+                self._reach(self.times[at])
 
     def _take_absent(self, time: int) -> None:
         self.newest = max(self.newest, time)
@@ -342,10 +367,13 @@ class Window:
     def _settle_forward(self, until: int) -> None:
         start = bisect_right(self.times, self.settled)
         while start < len(self.times) and self.times[start] + self._span - 1 <= until:
+            if self._lanes is None:
+                self._lanes = [[] for _ in self.correlation.rule_ids]
+                for entry in self.entries:
+                    self._lanes[entry.rule].append(entry.time)
             time = self.times[start]
-            end = time + self._span - 1
-            if follows(self.correlation, self.entries[start : bisect_right(self.times, end, start)]):
-                self._fire(end)
+            if follows(self.correlation, self._lanes, time, time + self._span - 1):
+                self._fire(time + self._span - 1)
             self.settled = time
             start = bisect_right(self.times, time, start)
 
@@ -382,48 +410,56 @@ class Window:
     def evidence(self, one: Bin) -> Evidence:
         """All that a bin's finding rests on, as far as it is kept."""
         found = one.spilled.copy()
-        size = self._size
-        low = bisect_right(self.times, one.first - self._span - self.correlation.within)
-        high = bisect_right(self.times, one.last - self.correlation.within)
-        for entry in self.entries[low:high]:
-            if any(time // size == one.index for time in self._ends(entry.time)):
-                found.add(entry)
+        for low, high in self._ranges(one):
+            found.add(self.entries[low:high], self._values)
         return found
 
-    def _ends(self, time: int) -> Sequence[int]:
-        """First and last of the times fired that rest on a match at `time`: they lie in one bin or in two."""
-        times = self._fired_on(time)
-        return (times[0], times[-1]) if times else ()
+    def _ranges(self, one: Bin) -> list[tuple[int, int]]:
+        """The entries a bin's finding rests on: a range for each run of times with gaps shorter than a span."""
+        fired, span, back = self.fired, self._span, self.correlation.within
+        at, end = bisect_left(fired, one.first), bisect_right(fired, one.last)
+        ranges: list[tuple[int, int]] = []
+        while at < end:
+            start = fired[at]
+            while at < end and (last := bisect_left(fired, fired[at] + span, at, end) - 1) > at:
+                at = last
+            low = bisect_right(self.times, start - back - span)
+            ranges.append((low, bisect_right(self.times, fired[at] - back, low)))
+            at += 1
+        return ranges
 
     def _prune(self, horizon: int) -> None:
         """Forgets what no judgement can need again."""
-        cut = bisect_right(self.times, horizon)
-        self._spill(self.entries[:cut])
-        del self.times[:cut]
-        del self.entries[:cut]
+        self._cut(bisect_right(self.times, horizon))
         del self.fired[: bisect_right(self.fired, horizon)]
         del self.reached[: bisect_right(self.reached, horizon)]
         del self.absents[: bisect_right(self.absents, horizon)]
 
-    def _spill(self, entries: Sequence[Entry]) -> None:
-        if not self.fired:
-            return
-        size = self._size
-        bins = {one.index: one for one in self.bins}
-        for entry in entries:
-            for index in {time // size for time in self._ends(entry.time)}:
-                if index in bins:
-                    bins[index].spilled.add(entry)
+    def _cut(self, cut: int) -> None:
+        """Without the first so many entries; what findings rest on stays with them."""
+        for one in self.bins if self.fired else ():
+            for low, high in self._ranges(one):
+                one.spilled.add(self.entries[low : min(high, cut)], self._values)
+        del self.times[:cut]
+        del self.entries[:cut]
+        self._lanes = None
 
     def _evict(self) -> None:
         """A tenth less, oldest first; where there are some, of those that say nothing a later one does not say."""
         room = max(1, self._most // 10)
-        going = set(self._repeats()[:room]) or set(range(room))
-        self._spill([entry for at, entry in enumerate(self.entries) if at in going])
+        self.evicted += room
+        self._same = self._prompt = self._fraction = self._lanes = None
+        repeats = self._repeats()[:room]
+        if not repeats:
+            self._cut(room)
+            return
+        going = set(repeats)
+        for one in self.bins if self.fired else ():
+            for low, high in self._ranges(one):
+                one.spilled.add([self.entries[at] for at in repeats if low <= at < high], self._values)
         self.entries = [entry for at, entry in enumerate(self.entries) if at not in going]
         self.times = [entry.time for entry in self.entries]
-        self.evicted += len(going)
-        self._same = self._prompt = self._fraction = None
+        self.evicted += len(going) - room
 
     def _repeats(self) -> list[int]:
         """Matches followed by one of the same rule, or whose value came again: a flood must not hide the rest."""

@@ -8,13 +8,14 @@ from typing import Any, get_args
 
 from rules.correlation_section import EXTENSION_KEYS
 from rules.document import Document, RuleError, did_you_mean
+from rules.fields import FIRST_SEEN, History
 from rules.rule import RuleTest, Stage
 
 KEYS = ("runbook", "risk", "stage", "tests")
 STAGES: tuple[Stage, ...] = get_args(Stage)
 RETIRED = ("deprecated", "unsupported")
 """Sigma's statuses of rules that are off unless they say otherwise."""
-TEST_KEYS = ("name", "match", "near_miss", "source", "event", "events")
+TEST_KEYS = ("name", "match", "near_miss", "source", "event", "events", "first_seen", "history_days")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,11 @@ def _wrong(document: Document, test: Any, at: tuple[str | int, ...], source: str
         wrong.append(
             document.error("a test needs event: with a raw record as the vendor sends it", "or events: [..]", at)
         )
+    new = test.get("first_seen", [])
+    if not isinstance(new, list) or not set(map(str, new)) <= set(FIRST_SEEN):
+        wrong.append(document.error("first_seen must list what is new", ", ".join(FIRST_SEEN), (*at, "first_seen")))
+    if type(test.get("history_days", 0)) is not int:
+        wrong.append(document.error("history_days must be a whole number", "days", (*at, "history_days")))
     if not (test.get("source") or source):
         wrong.append(
             document.error("a test of this rule needs a source", "write source: okta, or whose record it is", at)
@@ -111,4 +117,7 @@ def _test(test: Mapping[str, Any], source: str, line: int) -> RuleTest:
         source=test.get("source") or source,
         near_miss=bool(test.get("near_miss")),
         line=line,
+        history=History(
+            sum(1 << FIRST_SEEN.index(kind) for kind in set(test.get("first_seen", []))), test.get("history_days", 90)
+        ),
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -14,19 +15,37 @@ MISSING: Final = object()
 """What a getter answers when the event does not carry the field (null is None)."""
 
 
+FIRST_SEEN = ("action", "resource", "country", "asn", "user_agent", "network")
+"""What can be new to a principal, in the order of the bits of `History.new`."""
+
+
+class History(NamedTuple):
+    """What the actor's past says of an event: a bit for each thing of FIRST_SEEN never met in 90 days, and how many
+    days of it there are."""
+
+    new: int
+    days: int
+
+
 class View(msgspec.Struct, gc=False):
-    """An event as rules see it: normalised, and as the vendor sent it.
+    """An event as rules see it: normalised, as the vendor sent it, and against its actor's past where that is known.
 
     `text` and `lower` cache its values for keywords.
     """
 
     event: AuditEvent
     record: Mapping[str, Any]
+    history: History | None = None
     text: str | None = None
     lower: str | None = None
 
 
 Getter = Callable[[View], Any]
+
+
+def _is_new(bit: int, history: History) -> bool:
+    return bool(history.new & bit)
+
 
 NORMALISED: dict[str, Callable[[AuditEvent], Any]] = {
     "id": lambda event: event.id,
@@ -54,6 +73,15 @@ NORMALISED: dict[str, Callable[[AuditEvent], Any]] = {
 }
 
 
+FROM_HISTORY: dict[str, Callable[[History], Any]] = {
+    "history_days": lambda history: history.days,
+    **{f"first_seen.{kind}": partial(_is_new, 1 << place) for place, kind in enumerate(FIRST_SEEN)},
+}
+"""Fields that only the live pipeline and replay can fill: missing in a stateless run, and for an actor nobody knows."""
+
+FIELDS = (*NORMALISED, *FROM_HISTORY)
+"""Every name behind "auditwatch."."""
+
 EITHER = "|"
 """Between the names of a field that is found under several: no Sigma field has it in its name."""
 
@@ -73,7 +101,7 @@ def canonical(field: str, product: str) -> str:
             return field.removeprefix("raw.")
         field = "auditwatch." + field
     name = field.removeprefix("auditwatch.")
-    if name not in NORMALISED:
+    if name not in NORMALISED and name not in FROM_HISTORY:
         raise KeyError(name)
     return field
 
@@ -93,7 +121,7 @@ def getter(field: str) -> Getter:
     if EITHER in field:
         return _either([getter(name) for name in field.split(EITHER)])
     if field.startswith("auditwatch."):
-        return _normalised(NORMALISED[field.removeprefix("auditwatch.")])
+        return _ours(field.removeprefix("auditwatch."))
     if selected := _SELECTED.fullmatch(field):
         return _selected(getter(selected["list"]), selected["key"], selected["value"].lower(), selected["rest"])
     head, _, rest = field.partition(".")
@@ -127,6 +155,13 @@ def _selected(read: Getter, key: str, wanted: str, rest: str) -> Getter:
         return found or MISSING
 
     return get
+
+
+def _ours(name: str) -> Getter:
+    if name in NORMALISED:
+        return _normalised(NORMALISED[name])
+    read = FROM_HISTORY[name]
+    return lambda view: MISSING if view.history is None else read(view.history)
 
 
 def _normalised(read: Callable[[AuditEvent], Any]) -> Getter:

@@ -10,7 +10,7 @@ from typing import Any
 
 from rules.condition import And, Leaf, Node, Not, Or, split_glob
 from rules.document import Document, Key, RuleError, RuleErrors, did_you_mean, documents_of
-from rules.fields import EITHER, NORMALISED, canonical, is_path
+from rules.fields import EITHER, FIELDS, canonical, is_path
 from rules.logsource import LogSource, log_source_of
 
 KEYS = ("mapping", "description", "logsource", "sources", "fields")
@@ -163,9 +163,9 @@ def _wrong_field(document: Document, at: Sequence[Key], name: str, written: Any)
     if paths is None:
         yield document.error(f"{name} has no path", "a path in the record, or a list of them", at)
     for path in paths or ():
-        if path.startswith("auditwatch.") and path.removeprefix("auditwatch.") not in NORMALISED:
+        if path.startswith("auditwatch.") and path.removeprefix("auditwatch.") not in FIELDS:
             field = path.removeprefix("auditwatch.")
-            yield document.error(f"no field {field!r} in the normalised event", did_you_mean(field, NORMALISED), at)
+            yield document.error(f"no field {field!r} in the normalised event", did_you_mean(field, FIELDS), at)
         elif not is_path(path):
             yield document.error(f"{path!r} is no path", "parts between dots, or list[key=value].part", at)
         elif path.endswith("*") != name.endswith(".*"):

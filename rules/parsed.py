@@ -9,7 +9,7 @@ from typing import TypeVar
 from audit.finding import stable_id
 from rules.condition import Node
 from rules.document import Document, Key, RuleError, did_you_mean
-from rules.fields import NORMALISED
+from rules.fields import FIELDS
 from rules.logsource import LogSource
 from rules.mapping import Lens
 
@@ -69,7 +69,7 @@ def seen(lens: Lens, node: Node, document: Document, at: list[Key], errors: list
     except KeyError as error:
         name = str(error.args[0])
         what = f"no field {name!r} in the normalised event"
-        errors.append(document.error(what, did_you_mean(name, NORMALISED), _where(document, at, name)))
+        errors.append(document.error(what, did_you_mean(name, FIELDS), _where(document, at, name)))
         return None
 
 

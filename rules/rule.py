@@ -7,21 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import msgspec
-
-from audit.event import AuditEvent
 from audit.finding import Finding, Severity, Version, stable_id
 from rules.condition import Node
-from rules.fields import View
+from rules.fields import History, View
 
 MOST_REASONS = 8
+
+KNOWN_WELL = History(0, 90)
+"""The past of an actor to whom nothing is new."""
 
 Stage = Literal["live", "shadow", "off"]
 
 
 @dataclass(frozen=True, slots=True)
 class RuleTest:
-    """A case written inside a rule: raw records as the vendor sends them, and whether the rule must match one."""
+    """A case written inside a rule: raw records as the vendor sends them, and whether the rule must match one.
+
+    `history` is what the actor's past says of each of them.
+    """
 
     name: str
     match: bool
@@ -29,6 +32,7 @@ class RuleTest:
     source: str
     near_miss: bool = False
     line: int = 1
+    history: History = KNOWN_WELL
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,8 +71,9 @@ class Rule:
         return not self.sources or source in self.sources
 
 
-def finding_of(rule: Rule, event: AuditEvent, version: Version) -> Finding:
+def finding_of(rule: Rule, view: View, version: Version) -> Finding:
     """What a match of `rule` says: against the actor, with what the rule looked for and found."""
+    event = view.event
     return Finding(
         id=stable_id("rule", rule.id, event.source, event.id),
         time=event.time,
@@ -80,26 +85,17 @@ def finding_of(rule: Rule, event: AuditEvent, version: Version) -> Finding:
         principal=event.actor.id,
         entity=f"user:{event.actor.id}",
         event_ids=(event.id,),
-        reasons=_reasons(rule, event),
+        reasons=_reasons(rule, view),
         attack=rule.attack,
         version=version,
         author=rule.author,
     )
 
 
-def _reasons(rule: Rule, event: AuditEvent) -> tuple[str, ...]:
-    view = View(event, _record(event))
+def _reasons(rule: Rule, view: View) -> tuple[str, ...]:
     found = dict.fromkeys(said for said, holds in rule.evidence if holds(view))
     about = (first_sentence(rule.description),) if rule.description else ()
     return (*about, *list(found)[:MOST_REASONS])
-
-
-def _record(event: AuditEvent) -> Mapping[str, Any]:
-    try:
-        record = msgspec.json.decode(event.raw)
-    except (msgspec.DecodeError, RecursionError):
-        return {}
-    return record if isinstance(record, dict) else {}
 
 
 def first_sentence(text: str) -> str:

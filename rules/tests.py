@@ -16,7 +16,7 @@ from audit.sources.reader import Reject, read
 from rules.compile import RuleSet
 from rules.correlation import Correlation
 from rules.correlation_windows import fires
-from rules.fields import View
+from rules.fields import History, View
 from rules.rule import Rule, RuleTest
 from rules.sigma import load
 
@@ -65,7 +65,7 @@ def _results(rules: RuleSet) -> Iterator[TestResult]:
     for tested in everything:
         for test in tested.tests:
             events, error = _events(test)
-            got = False if error else _fires(rules, tested, events)
+            got = False if error else _fires(rules, tested, events, test.history)
             yield TestResult(tested.id, tested.title, test.name, tested.path, test.line, test.match, got, error)
 
 
@@ -86,10 +86,10 @@ def _events(test: RuleTest) -> tuple[list[_Pair], str]:
     return events, ""
 
 
-def _fires(rules: RuleSet, tested: Rule | Correlation, events: Sequence[_Pair]) -> bool:
+def _fires(rules: RuleSet, tested: Rule | Correlation, events: Sequence[_Pair], history: History) -> bool:
     if isinstance(tested, Correlation):
         return _correlates(rules, tested, events)
-    return any(tested.meets(event.source) and tested.matches(View(event, record)) for event, record in events)
+    return any(tested.meets(event.source) and tested.matches(View(event, record, history)) for event, record in events)
 
 
 def _correlates(rules: RuleSet, correlation: Correlation, events: Sequence[_Pair]) -> bool:

@@ -12,6 +12,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -32,13 +33,15 @@ AUDITWATCH = [sys.executable, "-P", "-c", "from streams.cli import main; main()"
 TOPICS = [*(RAW + source for source in SOURCES), EVENTS, FINDINGS, ALERTS, DEADLETTER]
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOOK_SECONDS = 0.2
+PATIENCE_SECONDS = 60
+WIDEST = 400
 FRIDAY = 4
 SPILL = timedelta(hours=12)
 """How long after midnight UTC the simulated day may still go on, in the west."""
 
 
 class DemoError(Exception):
-    """A service ended while the demo ran; the text ends with its log."""
+    """A service ended or got stuck while the demo ran; the text ends with its log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class House:
         while True:
             for child in self.children:
                 if not child.alive:
-                    raise DemoError(f"{child.name} ended; its log {child.log} ends with:\n{child.tail()}")
+                    raise trouble(child, "ended")
             await asyncio.sleep(LOOK_SECONDS)
 
     async def counts(self) -> dict[str, int]:
@@ -74,13 +77,32 @@ class House:
             return {}
 
     async def settled(self, records: int) -> None:
-        """Waits until the worker has folded this many raw records."""
-        while True:
-            counts = await self.counts()
-            read, folded = counts.get("records", 0), counts.get(f"folded/{EVENTS}", 0)
-            if read >= records and folded >= read - counts.get("deadletters/normalise", 0):
-                return
+        """Waits until the worker has folded this many raw records.
+
+        Raises:
+            DemoError: it has not within a minute.
+        """
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not _folded(await self.counts(), records):
+            if time.monotonic() > deadline:
+                raise trouble(self.worker, f"did not get through {records} records in {PATIENCE_SECONDS} s")
             await asyncio.sleep(LOOK_SECONDS / 4)
+
+    @property
+    def worker(self) -> Child:
+        """The one that judges."""
+        return next(child for child in self.children if child.name.endswith("worker"))
+
+
+def _folded(counts: Mapping[str, int], records: int) -> bool:
+    read = counts.get("records", 0)
+    return read >= records and counts.get(f"folded/{EVENTS}", 0) >= read - counts.get("deadletters/normalise", 0)
+
+
+def trouble(child: Child, what: str) -> DemoError:
+    """What happened to a service, and the end of its log."""
+    tail = "\n".join(line if len(line) < WIDEST else line[:WIDEST] + "..." for line in child.tail(6).splitlines())
+    return DemoError(f"{child.name} {what}; its log {child.log} ends with:\n{tail}")
 
 
 @asynccontextmanager

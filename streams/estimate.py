@@ -13,50 +13,15 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from audit.event import AuditEvent
-from audit.finding import Finding, at_least
+from audit.finding import at_least
 from detectors.anomaly import anomaly_finding
 from detectors.baseline import Baseline
-from detectors.features import Observation
-from rules.correlation import Match
+from streams.deed import Deed
 from streams.detections import Detections
 from streams.principal import Held, Principal
-from streams.processor import Arrival
 
 LONGEST_RUN = 256
 """Events of one principal guessed at once after a wrong guess; the run doubles from one while the guess holds."""
-
-
-class Deed:
-    """One event on its way through score. `grave` says that a rule suspects it, whatever its strangeness."""
-
-    __slots__ = ("arrival", "event", "findings", "grave", "matches", "observation", "principal", "strangeness")
-
-    def __init__(self, arrival: Arrival[AuditEvent], principal: Principal, observation: Observation) -> None:
-        self.arrival = arrival
-        self.event = arrival.item
-        self.principal = principal
-        self.observation = observation
-        self.findings: list[Finding] = []
-        self.matches: list[Match] = []
-        self.grave = False
-        self.strangeness = 0.0
-
-    @property
-    def signals(self) -> int:
-        """How many signals it sends, if all fit."""
-        return len(self.findings) + len(self.matches)
-
-    def row(self) -> list[float]:
-        """Its features against its principal's usual at this moment."""
-        return self.principal.row(self.observation, self.event.time)
-
-    def take(self, suspected: bool) -> None:
-        """Into its principal's usual, or held if a rule or its strangeness suspects it."""
-        if suspected or self.grave:
-            self.principal.hold(self.observation, self.event.time, teaches=not self.grave)
-        else:
-            self.principal.learn(self.observation)
 
 
 def estimate(batch: Sequence[Deed], detections: Detections) -> None:

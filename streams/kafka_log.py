@@ -19,7 +19,7 @@ class TopicsGone(KafkaProblem):
     def __init__(self, missing: Sequence[str]) -> None:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         super().__init__(
-            f"topics are gone: {', '.join(missing[:3])}{more}. They were deleted, or a memory-only broker restarted, and "
+            f"topics are gone: {', '.join(missing[:3])}{more}. They were deleted, or a memory-only broker restarted; "
             "what was not yet read went with them. Start the worker again: it creates them, and says where it needs "
             "--adopt-new-log to keep the baselines and go on from the new log's start."
         )

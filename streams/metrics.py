@@ -12,6 +12,8 @@ CounterName = Literal[
     "repeats",  # events delivered twice and counted once, by topic
     "evicted",  # matches and windows of correlations that had no room, or came too late, by topic
     "findings",  # findings emitted by score
+    "shadow",  # matches of rules in shadow, by rule
+    "excused",  # matches an exception hides, by rule
     "alerts",  # alert revisions emitted by correlate
     "deadletters",  # items bound for audit.deadletter, by stage
     "rewinds",  # partitions rewound, by stage: surprises that were answered

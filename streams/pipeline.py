@@ -9,26 +9,22 @@ Both are pure folds: no clock, no I/O, the same answer for the same items in the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import msgspec
-import orjson
 
 from alerting import risk
 from alerting.alert import Alert
 from audit.event import AuditEvent
-from audit.finding import Finding, at_least
+from audit.finding import Finding
 from detectors.features import observe
-from rules.compile import RuleSet
-from rules.correlation import match_of
 from rules.correlation_windows import Now, Windows
-from rules.fields import View
-from rules.rule import Rule, finding_of
+from streams.deed import Deed
 from streams.detections import Detections
-from streams.estimate import Deed, estimate
+from streams.estimate import estimate
 from streams.packet import MAX_SIGNALS, Output, Packet, Signal, decode_events, decode_signals, offset_of
-from streams.principal import Principal, baseline_key, memory_key
+from streams.principal import Principal, baseline_key, memory_key, terms_key
 from streams.processor import Arrival, Fault, Verdict
+from streams.ruling import apply_rules
 from streams.store import DAY, Entry
 
 ENTITY_TTL = 8 * DAY
@@ -49,9 +45,9 @@ class Score:
         """See Stage."""
         return item.actor.id
 
-    def parts(self, key: str) -> tuple[str, str]:
+    def parts(self, key: str) -> tuple[str, str, str]:
         """See Stage."""
-        return baseline_key(key), memory_key(key)
+        return baseline_key(key), memory_key(key), terms_key(key)
 
     def unpack(self, key: str, values: Sequence[bytes | None]) -> Principal:
         """See Stage."""
@@ -73,7 +69,8 @@ class Score:
                 continue
             deed = Deed(arrival, principal, observe(arrival.item))
             deeds.append(deed)
-            errors = _apply_rules(deed, detections)
+            history = principal.meet(deed.observation) if arrival.item.actor.identity != "anonymous" else None
+            errors = apply_rules(deed, history, detections)
             faults += [_fault(deed, error) for error in errors]
         estimate(deeds, detections)
         faults += [_fault(deed, f"only {MAX_SIGNALS} signals kept") for deed in deeds if deed.signals > MAX_SIGNALS]
@@ -82,49 +79,8 @@ class Score:
             faults,
             [(deed.event.id, deed.strangeness) for deed in deeds],
             len(arrivals) - len(deeds),
+            unheard=[told for deed in deeds for told in deed.unheard],
         )
-
-
-def _apply_rules(deed: Deed, detections: Detections) -> list[str]:
-    """Findings and matches of the rules; returns what went wrong: a rule never costs an event, nor another rule."""
-    event, rules = deed.event, detections.rules
-    try:
-        record = orjson.loads(event.raw)
-    except orjson.JSONDecodeError as error:
-        return [f"its raw record is no JSON: {error}"]
-    record = record if isinstance(record, dict) else {}
-    errors: list[str] = []
-    try:
-        matching: Sequence[Rule] = rules.match(event, record)
-    except Exception:
-        matching = _matching_alone(event, record, rules, errors)
-    for rule in matching:
-        try:
-            _apply(rule, deed, record, detections)
-        except Exception as error:
-            errors.append(f"rule {rule.id} failed: {error!r}")
-    return errors
-
-
-def _matching_alone(event: AuditEvent, record: Mapping[str, Any], rules: RuleSet, errors: list[str]) -> list[Rule]:
-    matching = []
-    for rule in rules.of(event.source):
-        try:
-            if rule.matches(View(event, record)):
-                matching.append(rule)
-        except Exception as error:
-            errors.append(f"rule {rule.id} failed: {error!r}")
-    return matching
-
-
-def _apply(rule: Rule, deed: Deed, record: Mapping[str, Any], detections: Detections) -> None:
-    event = deed.event
-    if not rule.silent:
-        deed.grave = deed.grave or at_least(rule.severity, "medium")
-        deed.findings.append(finding_of(rule, event, detections.version))
-    for feed in detections.rules.feeds_of(rule.id):
-        if match := match_of(feed, event, record):
-            deed.matches.append(match)
 
 
 def _fault(deed: Deed, error: str) -> Fault:

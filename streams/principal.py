@@ -1,4 +1,4 @@
-"""The state score keeps of one principal: the usual (baseline), what was seen lately, what waits for a verdict."""
+"""The state score keeps of one principal: the usual (baseline), all it ever met, what was seen lately, what waits."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import msgspec
 from audit.event import MICROSECONDS, AuditEvent
 from detectors.baseline import Baseline
 from detectors.features import Observation, features, learn, notice
+from detectors.terms import Terms
+from rules.fields import History
 from streams.store import DAY, Entry
 
 RECENT = 256
@@ -40,12 +42,13 @@ class _Memory(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Principal:
-    """Baseline, recent event ids and held observations of one principal; changed in place by score."""
+    """Baseline, terms, recent event ids and held observations of one principal; changed in place by score."""
 
-    __slots__ = ("_next", "_recent", "_seen", "baseline", "held")
+    __slots__ = ("_next", "_recent", "_seen", "baseline", "held", "terms")
 
-    def __init__(self, baseline: Baseline, memory: _Memory | None = None) -> None:
+    def __init__(self, baseline: Baseline, memory: _Memory | None = None, terms: Terms | None = None) -> None:
         self.baseline = baseline
+        self.terms = terms or Terms()
         self.held = memory.held if memory else []
         self._next = memory.next if memory else 0
         self._recent = array("Q")
@@ -54,11 +57,12 @@ class Principal:
         self._seen = set(self._recent)
 
     @classmethod
-    def unpack(cls, baseline: bytes | None, memory: bytes | None) -> Principal:
-        """The state from its two stored parts."""
+    def unpack(cls, baseline: bytes | None, memory: bytes | None, terms: bytes | None = None) -> Principal:
+        """The state from its three stored parts."""
         return cls(
             Baseline.unpack(baseline) if baseline else Baseline(),
             _MEMORY.decode(memory) if memory else None,
+            Terms.unpack(terms) if terms else None,
         )
 
     def pack(self, key: str) -> list[Entry]:
@@ -68,6 +72,8 @@ class Principal:
         entries = [Entry(memory_key(key), memory, BASELINE_TTL if known else MEMORY_TTL)]
         if self.baseline.events:
             entries.append(Entry(baseline_key(key), self.baseline.pack(), BASELINE_TTL))
+        if self.terms.since >= 0:
+            entries.append(Entry(terms_key(key), self.terms.pack(), BASELINE_TTL))
         return entries
 
     def copy_of_usual(self) -> tuple[Baseline, list[Held]]:
@@ -95,6 +101,14 @@ class Principal:
             self._recent[self._next] = code
             self._next = (self._next + 1) % RECENT
         return False
+
+    def meet(self, observation: Observation) -> History:
+        """What the past says of an observation, which from now on belongs to it, suspected or not.
+
+        "Never seen" is a fact, not the usual: that a rule asked about it does not make it unseen again.
+        """
+        new = self.terms.meet(observation.tokens, observation.time)
+        return History(new, self.terms.history(observation.time))
 
     def row(self, observation: Observation, now: int) -> list[float]:
         """The features of an observation made at `now` (µs) against the usual so far."""
@@ -132,6 +146,11 @@ def baseline_key(principal: str) -> str:
 def memory_key(principal: str) -> str:
     """The store's key of what was seen lately and what is held."""
     return f"m:{principal}"
+
+
+def terms_key(principal: str) -> str:
+    """The store's key of what it was ever seen with."""
+    return f"t:{principal}"
 
 
 def _code(event: AuditEvent) -> int:

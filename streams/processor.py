@@ -15,6 +15,7 @@ import msgspec
 from audit.event import AuditEvent
 from audit.finding import Finding
 from streams.detections import Detections
+from streams.metrics import count
 from streams.packet import mark, offset_of
 from streams.stage import Arrival, Damaged, Emit, Fault, Gap, Item, Message, Stage, State, Verdict
 from streams.store import POSITION, Entry, Position, StateStore, Write, key_name
@@ -113,6 +114,8 @@ class Processor(Generic[Item, State]):
             verdict, entries = await self._fold(arrivals, held, detections)
             self.folded += len(arrivals)
             self.repeats += verdict.repeats
+            for rule_id, why in verdict.unheard:
+                count("shadow" if why == "shadow" else "excused", rule_id)
             await self._emit(verdict.outputs, faults + verdict.faults)
             writes = [
                 Write(number, held[number].raw, ENCODE(position), entries.get(number, []))
@@ -139,9 +142,9 @@ class Processor(Generic[Item, State]):
         """Keeps in memory what the store took, forgets the rest."""
         gaps = []
         for write, done in zip(writes, saved, strict=True):
-            held = self._partitions.get(write.partition)
-            if done and held:  # a rebalance may have had it forgotten meanwhile
-                self._keep(held, write, positions[write.partition])
+            kept = self._partitions.get(write.partition)
+            if done and kept is held[write.partition]:  # a rebalance may have had it forgotten meanwhile
+                self._keep(kept, write, positions[write.partition])
             elif not done:
                 self.forget(write.partition)
                 gaps.append(Gap(write.partition, "somebody else wrote its state"))

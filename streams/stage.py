@@ -52,6 +52,8 @@ class Verdict(NamedTuple):
     repeats: int = 0
     findings: Sequence[Finding] = ()
     evicted: int = 0
+    unheard: Sequence[tuple[str, str]] = ()
+    """(rule id, "shadow" or "excused") of each match nobody is told of."""
 
 
 class Stage(Protocol[Item, State]):

@@ -107,8 +107,8 @@ class ChunkConsumer(driver.Consumer):
         return _Thread(self, loop=self.loop, beacon=self.beacon)
 
     def is_stale(self, chunk: Chunk) -> bool:
-        """Whether the partition was sought elsewhere since the chunk was fetched."""
-        return bool(chunk.epoch != self._thread.epochs[chunk.tp])
+        """Whether the partition was sought elsewhere since the chunk was fetched, or will be: it is on hold."""
+        return bool(chunk.epoch != self._thread.epochs[chunk.tp] or self._is_held(chunk.tp))
 
     def hold(self, tps: Iterable[TP]) -> None:
         """Delivers nothing more of these partitions until each was rewound."""
@@ -182,7 +182,7 @@ class ChunkConsumer(driver.Consumer):
     async def _deliver(self, chunk: Chunk) -> None:
         while not (self.flow_active or self.should_stop):
             await self.wait(self.can_resume_flow)
-        if self.should_stop or self.is_stale(chunk) or self._is_held(chunk.tp):
+        if self.should_stop or self.is_stale(chunk):
             return
         message = self._to_message(chunk.tp, chunk.records[-1])
         message.value = chunk

@@ -107,10 +107,34 @@ class PlainLines(logging.Formatter):
         return text + ("\n" + redact(self.formatException(record.exc_info)) if record.exc_info else "")
 
 
+class Seldom(logging.Filter):
+    """Lets a Kafka client say the same thing once in ten seconds: while a broker is away it says it a hundred times."""
+
+    EVERY = 10.0
+    MOST = 1_000
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is shown."""
+        if not record.name.startswith("aiokafka"):
+            return True
+        said = (record.name, str(record.msg))
+        if record.created - self._said.get(said, 0.0) < self.EVERY:
+            return False
+        if len(self._said) >= self.MOST:
+            self._said.clear()
+        self._said[said] = record.created
+        return True
+
+
 def log_to_stderr(level: str = "INFO") -> None:
     """Logs of this process go to standard error: JSON when piped, short lines on a terminal."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(PlainLines() if sys.stderr.isatty() else JsonLines())
+    handler.addFilter(Seldom())
     logging.basicConfig(level="WARNING", handlers=[handler], force=True)
     logging.getLogger("auditwatch").setLevel(level)
     logging.getLogger("streams").setLevel(level)

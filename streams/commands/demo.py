@@ -65,7 +65,7 @@ def _seconds(_: click.Context, __: click.Parameter, value: str | None) -> float 
 @click.option("--alerts", type=click.Path(dir_okay=False, path_type=Path), help="Also write Alert lines to this file.")
 @click.option("--slack", is_flag=True, help="Alert in Slack: needs SLACK_BOT_TOKEN and AUDITWATCH_SLACK_CHANNEL.")
 @click.option("--users", type=click.IntRange(SMALLEST, 2000), default=25, show_default=True, help="People in it.")
-@click.option("--seed", type=int, default=5, show_default=True, help="Another seed, another company.")
+@click.option("--seed", type=int, default=9, show_default=True, help="Another seed, another company.")
 def command(duration: float | None, alerts: Path | None, slack: bool, users: int, seed: int) -> None:
     """See it work: broker, Redis, worker and dispatcher on this machine, and a company on the day it is attacked.
 

@@ -85,18 +85,6 @@ def test_history_counts_whole_days_since_the_first_event() -> None:
     assert terms.history(START) == 2
 
 
-def test_only_a_change_wants_storing() -> None:
-    terms = Terms()
-    terms.meet(only(0, 1), START)
-    assert terms.changed
-    terms.pack()
-    terms.meet(only(0, 1), START + 60)
-    terms.meet(NOTHING, START + 60)
-    assert not terms.changed
-    terms.meet(only(0, 1), START + DAY)
-    assert terms.changed
-
-
 @pytest.mark.parametrize("data", [b"", b"\x93", b"\x94\x02\x00\x00\x90", Terms().pack()[:-3], b"\x00" * 40])
 def test_damaged_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"terms"):

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,12 +144,19 @@ class House:
 
     def start(self, *arguments: str, stdin: IO[bytes] | int = subprocess.DEVNULL) -> Program:
         """Starts `auditwatch ARGUMENTS`."""
+        return self._start([str(AUDITWATCH)], arguments, stdin)
+
+    def run(self, script: str, *arguments: str) -> Program:
+        """Starts a Python script in place of `auditwatch`, with these arguments."""
+        return self._start([sys.executable, "-c", script], arguments, subprocess.DEVNULL)
+
+    def _start(self, command: Sequence[str], arguments: Sequence[str], stdin: IO[bytes] | int) -> Program:
         listen = f"127.0.0.1:{free_port()}"
         stem = self.folder / f"{len(self.programs)}-{arguments[0]}"
         log, out = stem.with_suffix(".log"), stem.with_suffix(".out")
         with log.open("wb") as errors, out.open("wb") as output:
             process = subprocess.Popen(
-                [AUDITWATCH, *arguments],
+                [*command, *arguments],
                 env=self._environment(listen),
                 cwd=self.folder,
                 stdin=stdin,

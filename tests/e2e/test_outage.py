@@ -70,8 +70,10 @@ async def test_kafka_killed_and_started_again(own_kafka: KafkaServer, tmp_path: 
             await flow.send(0.4, seconds=1)
             await worker.folds()
             own_kafka.kill()
-            await flow.send(0.6, seconds=2)
-            own_kafka.start()
+            sending = asyncio.create_task(flow.send(1.0, seconds=2))
+            await asyncio.sleep(1.0)
+            own_kafka.start()  # from the main thread: see Child
+            await sending
             await flow.close()
             await book.assert_exact(few_logs.detections, few_logs.ids)
             worker.end()

@@ -43,7 +43,7 @@ def weeks() -> list[AuditEvent]:
 def at(hours: float, **changes: object) -> AuditEvent:
     """An event so many hours after those weeks."""
     time = weeks()[-1].time + int(hours * 60) * MINUTE
-    return replace(USUAL, id=f"e{hours}{changes.get('action')}", time=time, **changes)
+    return replace(USUAL, id=f"e{hours}", time=time, **changes)
 
 
 def strange(hours: float) -> AuditEvent:
@@ -63,13 +63,21 @@ def knows(run: Run, event: AuditEvent) -> bool:
 
 
 def test_what_a_rule_matched_is_held_and_dropped(detections: Detections) -> None:
-    deed = at(1, action="Forbidden")
+    """However usual it looks."""
+    deed = at(17, account="forbidden")
     run = replayed([*weeks(), deed], detections)
-    assert "rule" in {finding.kind for finding in run.result.findings.values()}
-    assert not knows(run, deed)
+    assert [finding.kind for finding in run.result.findings.values()] == ["rule"]
     assert [held.teaches for held in state(run).held] == [False]
-    run = replayed([*weeks(), deed, at(40.5)], detections)
+    assert state(run).baseline.events == len(weeks())
+    run = replayed([*weeks(), deed, at(41.5)], detections)
     assert state(run).held == []
+    assert state(run).baseline.events == len(weeks()) + 1
+
+
+def test_what_is_strange_and_matched_by_a_rule_is_dropped(detections: Detections) -> None:
+    deed = replace(strange(1), account="forbidden")
+    run = replayed([*weeks(), deed, at(41.5)], detections)
+    assert {finding.kind for finding in run.result.findings.values()} == {"rule", "anomaly"}
     assert not knows(run, deed)
 
 
@@ -102,7 +110,7 @@ def test_what_is_usual_is_learnt_at_once(detections: Detections) -> None:
 
 
 def test_what_waits_is_bounded_and_the_oldest_goes(detections: Detections) -> None:
-    deeds = [at(1 + number / 60, action="Forbidden") for number in range(HELD + 10)]
+    deeds = [at(1 + number / 60, account="forbidden") for number in range(HELD + 10)]
     held = state(replayed([*weeks(), *deeds], detections)).held
     assert len(held) == HELD
     assert held[0].until == deeds[10].time + HOLD

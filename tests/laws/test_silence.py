@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,9 +33,9 @@ BAD = (
 class Broken(RuleSet):
     """A rule set one of whose rules raises, whatever it is asked."""
 
-    def match(self, event: AuditEvent, record: Mapping[str, Any]) -> list[Rule]:
-        self.rules[0].matches(View(event, record))
-        return super().match(event, record)
+    def matching(self, view: View) -> list[Rule]:
+        self.rules[0].matches(view)
+        return super().matching(view)
 
 
 def with_a_broken_rule(detections: Detections) -> Detections:

@@ -1,345 +1,166 @@
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from alerting import risk
 from audit.event import MICROSECONDS, Principal
-from audit.finding import Finding, Version, stable_id
-from rules.compile import RuleSet
-from rules.correlation import LATENESS, Correlation, Match, Window, fold, match_of
+from rules.correlation import EPISODE, SCALE, Entry, Feed, Match, family, feeds_of, match_of
+from rules.correlation_entity import Kept, entity_of, kept_by
 from rules.fields import getter
-from tests.rules.conftest import event
-
-MINUTE = 60 * MICROSECONDS
-START = 1_772_442_600 * MICROSECONDS  # a whole multiple of ten minutes
-V = Version(rules="r")
+from tests.rules.conftest import event, view
+from tests.rules.correlating import HOUR, LATENESS, MINUTE, absent, bounded, correlation, counting, distinct, measuring
 
 
-def correlation(**fields: Any) -> Correlation:
-    given: dict[str, Any] = {
-        "id": "c1",
-        "name": "spray",
-        "title": "Many failures",
-        "severity": "high",
-        "risk": 60,
-        "attack": ("T1110",),
-        "author": "somebody",
-        "path": Path("c.yml"),
-        "status": "",
-        "description": "",
-        "falsepositives": (),
-        "runbook": (),
-        "tests": (),
-        "rule_ids": ("r1",),
-        "group_by": ("auditwatch.source_ip",),
-        "timespan": 10 * MINUTE,
-        "kind": "event_count",
-        "field": "",
-        "op": "gte",
-        "threshold": 3,
-        "entity_kind": "ip",
-        "groups": (getter("auditwatch.source_ip"),),
-        "value": None,
-    }
-    return Correlation(**{**given, **fields})
-
-
-def distinct(threshold: int = 3) -> Correlation:
-    return correlation(
-        kind="value_count", field="auditwatch.actor.name", threshold=threshold, value=getter("auditwatch.actor.name")
+def feed(*groups: str, values: tuple[str, ...] = (), numeric: bool = False, kept: Kept | None = None) -> Feed:
+    fields = groups or ("auditwatch.source_ip",)
+    kept = kept or kept_by([fields])
+    return Feed(
+        correlation="c1",
+        rule_id="r1",
+        rule=0,
+        groups=tuple(map(getter, fields)),
+        values=tuple(map(getter, values)),
+        numeric=numeric,
+        entity=entity_of(kept, fields, range(len(fields))),
     )
 
 
-def match(at: float, identity: str = "", value: str = "", principal: str = "alice") -> Match:
-    """A match `at` minutes after START."""
-    moment = START + int(at * MINUTE)
-    return Match("c1", "1.2.3.4", "ip:1.2.3.4", moment, identity or f"e{at}", "okta", principal, value)
+def read(one: Feed, record: dict[str, Any] | None = None, **fields: Any) -> Match:
+    found = match_of(one, event(**fields), record or {})
+    assert found is not None
+    return found
 
 
-def run(rule: Correlation, matches: list[Match], window: Window | None = None) -> tuple[Window, list[Finding | None]]:
-    found: list[Finding | None] = []
-    for one in matches:
-        window, finding = fold(rule, window, one, V)
-        found.append(finding)
-    return window or Window(), found
+def test_a_match_carries_what_its_window_needs() -> None:
+    one = feed(values=("auditwatch.actor.name",))
+    found = read(one, source="okta", source_ip="203.0.113.5", actor=Principal("anonymous:x", "Bob@example.com"))
+    entry = Entry(event().time, "okta", "e1", 0, "anonymous:x", "bob@example.com")
+    assert found == Match("c1", "203.0.113.5", "ip:203.0.113.5", entry)
 
 
-def ids(findings: list[Finding | None]) -> list[str | None]:
-    return [finding.id if finding else None for finding in findings]
-
-
-def test_it_fires_at_once_when_the_threshold_is_reached() -> None:
-    _, found = run(correlation(), [match(0), match(1), match(2)])
-    assert found[:2] == [None, None]
-    assert found[2] == Finding(
-        id=stable_id("correlation", "c1", "1.2.3.4", (START + 2 * MINUTE) // (10 * MINUTE)),
-        time=START + 2 * MINUTE,
-        kind="correlation",
-        detection="c1",
-        title="Many failures",
-        severity="high",
-        risk=60,
-        principal="alice",
-        entity="ip:1.2.3.4",
-        event_ids=("e0", "e1", "e2"),
-        reasons=("3 matching events for source_ip 1.2.3.4, from 2026-03-02T09:10:00.000Z to 2026-03-02T09:12:00.000Z",),
-        attack=("T1110",),
-        version=V,
-        author="somebody",
-    )
-
-
-def test_further_matches_of_the_episode_give_the_same_finding_with_more_events() -> None:
-    _, found = run(correlation(), [match(at) for at in range(6)])
-    assert len(set(ids(found[2:]))) == 1
-    assert [len(finding.event_ids) for finding in found[2:] if finding] == [3, 4, 5, 6]
-
-
-def test_an_episode_outlasts_its_window_while_the_threshold_stays_reached() -> None:
-    window, found = run(correlation(), [match(4 * at) for at in range(20)])
-    assert len(set(ids(found[2:]))) == 1
-    last = found[-1]
-    assert last is not None
-    assert len(last.event_ids) == 20
-    assert len(window.entries) == 20
-
-
-def test_a_new_episode_is_a_new_finding() -> None:
-    _, found = run(correlation(), [match(at) for at in (0, 1, 2, 60, 61, 62)])
-    first, second = found[2], found[5]
-    assert first is not None
-    assert second is not None
-    assert first.id != second.id
-    assert second.event_ids == ("e60", "e61", "e62")
-
-
-def test_matches_too_far_apart_do_not_fire() -> None:
-    assert ids(run(correlation(), [match(0), match(5), match(10)])[1]) == [None] * 3
-    assert ids(run(correlation(), [match(0), match(5), match(9.99)])[1])[2] is not None
-
-
-def test_the_same_event_counts_once() -> None:
-    window, found = run(correlation(), [match(0), match(1), match(1), match(0)])
-    assert ids(found) == [None] * 4
-    assert len(window.entries) == 2
-
-
-def test_two_sources_may_use_the_same_event_id() -> None:
-    other = msgspec.structs.replace(match(0, "same"), source="cloudtrail")
-    window, _ = run(correlation(), [match(0, "same"), other])
-    assert len(window.entries) == 2
-
-
-def test_distinct_values_are_counted() -> None:
-    again = [match(at / 10, value="alice") for at in range(9)]
-    window, found = run(distinct(), again)
-    assert ids(found) == [None] * 9
-    _, found = run(distinct(), [match(1, value="bob", principal="bob"), match(2, value="carol")], window)
-    assert found[0] is None
-    assert found[1] is not None
-    assert found[1].principal == ""
-    assert found[1].reasons[1] == "3 distinct values of actor.name: alice, bob, carol"
-
-
-def test_many_values_are_named_in_part() -> None:
-    _, found = run(distinct(), [match(at / 10, value=f"u{at}") for at in range(12)])
-    assert found[-1] is not None
-    assert found[-1].reasons[1].endswith("u6, u7 and 4 more")
-
-
-@pytest.mark.parametrize(("op", "fires"), [("gte", [3, 4]), ("gt", [4]), ("eq", [3])])
-def test_operators(op: Any, fires: list[int]) -> None:
-    _, found = run(correlation(op=op), [match(at) for at in range(4)])
-    assert [count for count, finding in enumerate(found, 1) if finding] == fires
-
-
-def test_a_late_match_completes_the_count() -> None:
-    _, found = run(correlation(), [match(4), match(5), match(0)])
-    assert found[2] is not None
-    assert found[2].time == START + 5 * MINUTE
-
-
-def test_a_match_later_than_the_lateness_is_counted_as_evicted() -> None:
-    window, found = run(correlation(), [match(100), match(84.9)])
-    assert found[1] is None
-    assert len(window.entries) == 1
-    assert window.evicted == 1
-
-
-def test_old_matches_leave_the_window() -> None:
-    window, _ = run(correlation(), [match(0), match(4), match(14.5)])
-    assert [entry.event_id for entry in window.entries] == ["e0", "e4", "e14.5"]
-    window, _ = run(correlation(), [match(15.5)], window)
-    assert [entry.event_id for entry in window.entries] == ["e4", "e14.5", "e15.5"]
-    assert window.evicted == 0
-
-
-def test_fold_changes_neither_argument() -> None:
-    window, _ = run(correlation(), [match(0), match(1)])
-    before = msgspec.msgpack.encode(window)
-    fold(correlation(), window, match(0.5), V)
-    fold(correlation(), window, match(99), V)
-    assert msgspec.msgpack.encode(window) == before
-
-
-def test_a_window_survives_packing() -> None:
-    window, _ = run(distinct(), [match(at, value=f"u{at}") for at in range(4)])
-    packed = msgspec.msgpack.encode(window)
-    assert msgspec.msgpack.decode(packed, type=Window) == window
-    assert Window() == msgspec.msgpack.decode(msgspec.msgpack.encode(Window()), type=Window)
-
-
-def test_a_window_is_bounded_and_counts_what_it_evicts() -> None:
-    window, found = run(correlation(), [match(at / 1000, f"e{at:04}") for at in range(1200)])
-    assert len(window.entries) <= 500
-    assert len(window.entries) + window.evicted == 1200
-    assert found[-1] is not None
-    assert len(found[-1].event_ids) <= 1000
-
-
-def test_a_flood_of_one_value_does_not_hide_the_others() -> None:
-    flood = [match(at / 200, f"f{at:04}", value="decoy") for at in range(1500)]
-    others = [match(at * 2 + 0.0001, f"o{at}", value=f"u{at}") for at in range(3)]
-    _, found = run(distinct(4), sorted(flood + others, key=lambda one: one.time))
-    assert any(found)
-
-
-def test_a_high_threshold_can_still_be_reached() -> None:
-    _, found = run(correlation(threshold=800), [match(at / 1000, f"e{at:04}") for at in range(800)])
-    assert found[-1] is not None
-    assert found[-2] is None
-
-
-MATCHES = st.lists(
-    st.tuples(st.integers(0, 120 * 60), st.sampled_from("abcd")), min_size=1, max_size=40, unique_by=lambda one: one[0]
-)
-
-
-@given(MATCHES, st.data(), st.sampled_from([correlation(), distinct(), correlation(threshold=1), correlation(op="eq")]))
-def test_order_within_the_lateness_never_shows(
-    drawn: list[tuple[int, str]], data: st.DataObject, rule: Correlation
-) -> None:
-    matches = [match(second / 60, f"e{second}", value=value) for second, value in sorted(drawn)]
-    delays = [data.draw(st.integers(0, LATENESS - 1)) for _ in matches]
-    shuffled = [one for _, one in sorted(zip(delays, matches, strict=True), key=lambda pair: pair[1].time + pair[0])]
-    ordered, in_order = run(rule, matches)
-    arrived, as_came = run(rule, shuffled)
-    assert arrived == ordered
-    assert bool(any(as_came)) == bool(any(in_order))
-
-
-@given(MATCHES)
-def test_it_fires_exactly_where_a_plain_count_says(drawn: list[tuple[int, str]]) -> None:
-    matches = [match(second / 60, f"e{second}", value=value) for second, value in sorted(drawn)]
-    _, found = run(distinct(), matches)
-    for at, one in enumerate(matches):
-        within = {other.value for other in matches[: at + 1] if other.time > one.time - 10 * MINUTE}
-        assert (found[at] is not None) == (len(within) >= 3)
-
-
-@given(MATCHES)
-def test_an_event_delivered_twice_changes_nothing(drawn: list[tuple[int, str]]) -> None:
-    matches = [match(second / 60, f"e{second}", value=value) for second, value in sorted(drawn)]
-    once, _ = run(correlation(), matches)
-    twice, _ = run(correlation(), [one for one in matches for _ in range(2)])
-    assert twice == once
-
-
-def test_match_of_reads_group_and_value() -> None:
-    failed = event(source_ip="203.0.113.5", source="okta", actor=Principal("anonymous:x", "bob@example.com"))
-    assert match_of(distinct(), failed, {}) == Match(
-        "c1", "203.0.113.5", "ip:203.0.113.5", failed.time, "e1", "okta", "anonymous:x", "bob@example.com"
-    )
-
-
-def test_without_a_group_there_is_no_match() -> None:
-    assert match_of(correlation(), event(source_ip=None), {}) is None
-    assert match_of(correlation(group_by=("a.b",), groups=(getter("a.b"),)), event(), {"a": None}) is None
+def test_several_fields_are_one_value() -> None:
+    one = feed(values=("a", "b"))
+    assert read(one, {"a": "X", "b": 2}).entry.value == "x\x1f2"
+    assert match_of(one, event(), {"a": "x"}) is None
 
 
 @pytest.mark.parametrize(
-    ("field", "kind", "entity"),
+    ("written", "value"),
     [
-        ("auditwatch.actor.id", "user", "user:alice"),
-        ("sessionId", "session", "session:s1"),
-        ("repo", "resource", "resource:org/repo"),
-        ("sourceIPs", "ip", "ip:1.2.3.4"),
+        (5, 5 * SCALE),
+        ("5", 5 * SCALE),
+        (-1.5, -1_500_000),
+        ("1e3", 1000 * SCALE),
+        (123_456_789_012_345, 123_456_789_012_345 * SCALE),
+        ([7, 8], 7 * SCALE),
     ],
 )
-def test_the_entity_is_what_the_group_is(field: str, kind: Any, entity: str) -> None:
-    record = {"sessionId": "s1", "repo": "org/repo", "sourceIPs": ["1.2.3.4", "5.6.7.8"]}
-    found = match_of(correlation(group_by=(field,), groups=(getter(field),), entity_kind=kind), event(), record)
-    assert found is not None
-    assert found.entity == entity
+def test_numbers_are_kept_as_whole_millionths(written: Any, value: int) -> None:
+    assert read(feed(values=("n",), numeric=True), {"n": written}).entry.value == value
+
+
+@pytest.mark.parametrize("written", [None, "", "many", "nan", "inf", "1e400", 1e16, "9" * 40, "0x10", {}, [], True])
+def test_what_is_no_number_is_not_measured(written: Any) -> None:
+    assert match_of(feed(values=("n",), numeric=True), event(), {"n": written}) is None
+
+
+def test_without_a_group_there_is_no_match() -> None:
+    assert match_of(feed(), event(source_ip=None), {}) is None
+    assert match_of(feed("a.b"), event(), {"a": None}) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "entity"),
+    [
+        (("auditwatch.actor.id",), "user:alice"),
+        (("auditwatch.target.id",), "user:Bob"),
+        (("authenticationContext.externalSessionId",), "session:S1"),
+        (("repo",), "resource:Org/Repo"),
+        (("sourceIPs",), "ip:1.2.3.4"),
+        (("country", "sourceIPs"), "ip:1.2.3.4"),
+        (("userIdentity.arn",), "user:alice"),
+        (("country", "city"), "group:de berlin"),
+        (("auditwatch.actor.name",), "group:alice@example.com"),
+    ],
+)
+def test_the_entity_follows_from_the_group(fields: tuple[str, ...], entity: str) -> None:
+    record = {
+        "authenticationContext": {"externalSessionId": "S1"},
+        "repo": "Org/Repo",
+        "sourceIPs": ["1.2.3.4", "5.6.7.8"],
+        "country": "DE",
+        "city": "Berlin",
+        "userIdentity": {"arn": "arn:x"},
+    }
+    assert read(feed(*fields), record, target=Principal("Bob", "bob")).entity == entity
+
+
+def test_without_a_group_everybody_is_one() -> None:
+    assert entity_of(kept_by([()]), (), ())(view({}), "") == "group:all"
+
+
+def test_rules_that_name_an_entity_differently_agree_or_the_group_is_the_entity() -> None:
+    assert kept_by([("sourceIPAddress",), ("client.ipAddress",)]) == Kept("ip", 0)
+    assert kept_by([("country", "repo"), ("country", "repo")]) == Kept("resource", 1)
+    assert kept_by([("sourceIPAddress",), ("repo",)]) == Kept("group")
+    assert kept_by([]) == Kept("group")
+
+
+def test_a_nested_group_names_the_entity_of_the_outer_one() -> None:
+    fields = ("userAgent", "sourceIPAddress")
+    named = entity_of(Kept("ip", 0), fields, (1,))
+    assert named(view({}), "curl\x1f1.2.3.4") == "ip:1.2.3.4"
+    assert entity_of(Kept("group"), fields, (0,))(view({}), "curl\x1f1.2.3.4") == "group:curl"
+
+
+def test_groups_ignore_case_as_sigma_does() -> None:
+    assert read(feed("a"), {"a": "Alice"}).group == read(feed("a"), {"a": "ALICE"}).group
 
 
 def test_a_group_cannot_pretend_to_be_two() -> None:
-    rule = correlation(group_by=("a", "b"), groups=(getter("a"), getter("b")))
-    one = match_of(rule, event(), {"a": "x\x1fy", "b": "z"})
-    two = match_of(rule, event(), {"a": "x", "b": "y\x1fz"})
-    assert one is not None
-    assert two is not None
+    one = read(feed("a", "b"), {"a": "x\x1fy", "b": "z"})
+    two = read(feed("a", "b"), {"a": "x", "b": "y\x1fz"})
     assert one.group != two.group
 
 
-def test_a_long_group_is_cut() -> None:
-    found = match_of(correlation(groups=(getter("a"),)), event(), {"a": "x" * 10_000})
-    assert found is not None
-    assert len(found.group) == 256
+def test_what_is_long_is_cut() -> None:
+    found = read(feed("a", "repo", kept=Kept("resource", 1)), {"a": "x" * 10_000, "repo": "y" * 10_000})
+    assert len(found.group) == 2 * 256 + 1
+    assert len(found.entity) == len("resource:") + 256
+    assert len(read(feed("a", "b"), {"a": "x" * 10_000, "b": "y" * 10_000}).entity) < 600
 
 
-CORRELATION = """title: Many
-id: 22222222-2222-4222-8222-222222222222
-correlation:
-  type: event_count
-  rules: [failed]
-  group-by: [sourceIPAddress]
-  timespan: 10m
-  condition: {gte: 2}
-"""
-FAILED = """title: Failed
-id: 33333333-3333-4333-8333-333333333333
-name: failed
-logsource: {product: aws, service: cloudtrail}
-detection: {s: {errorCode: AccessDenied}, condition: s}
-"""
+def test_what_a_correlation_derives() -> None:
+    assert correlation().delay == 0
+    assert correlation().patience is None
+    assert absent(correlation(), 7 * MINUTE).patience == 7 * MINUTE + LATENESS
+    assert bounded(("lt", 3)).patience == 10 * MINUTE - 1 + LATENESS
+    assert measuring("value_avg", "gt", 1).patience == LATENESS
+    assert correlation().slack == LATENESS
+    assert correlation(sources=frozenset({"a", "b"})).slack == LATENESS + HOUR
+    assert correlation(sources=frozenset()).slack == LATENESS + HOUR
+    assert counting(800).most_entries == 1001
+    assert distinct(3).most_entries == 500
 
 
-def test_from_yaml_to_finding(rule_set: Callable[..., RuleSet]) -> None:
-    rules = rule_set(CORRELATION, FAILED)
-    (counted,) = rules.correlations
-    assert rules.correlations_of(rules.rules[0].id) == (counted,)
-    assert rules.rules[0].silent
-    window = None
-    record = {"errorCode": "AccessDenied", "sourceIPAddress": "198.51.100.9"}
-    for number in range(2):
-        one = match_of(counted, event(id=f"e{number}"), record)
-        assert one is not None
-        window, finding = fold(counted, window, one, V)
-    assert finding is not None
-    assert finding.entity == "ip:198.51.100.9"
+@pytest.mark.parametrize(
+    ("minutes", "hours"), [(1, 1), (60, 1), (61, 2), (120, 2), (121, 4), (240, 4), (241, 8), (1440, 24), (1441, 28)]
+)
+def test_findings_never_spread_over_two_episodes_or_end_with_them(minutes: int, hours: int) -> None:
+    size = correlation(timespan=minutes * MINUTE).bin
+    assert size == hours * HOUR
+    assert size % EPISODE == 0 or EPISODE % size == 0
+    assert EPISODE == 4 * 3600 * MICROSECONDS
 
 
-def test_generate_lets_the_counted_rule_speak(rule_set: Callable[..., RuleSet]) -> None:
-    rules = rule_set(CORRELATION.replace("  timespan", "  generate: true\n  timespan"), FAILED)
-    assert not rules.rules[0].silent
+def test_the_episode_is_alertings() -> None:
+    assert risk.EPISODE == EPISODE
 
 
-def test_folding_is_cheap() -> None:
-    """Far from the goal of 5 µs a match in many small groups, so that only a change of kind fails here."""
-    rule = distinct(5)
-    matches = [match(at / 100, f"e{at}", value=f"u{at % 3}") for at in range(50)]
-    best = 1.0
-    for _ in range(5):
-        start = time.perf_counter()
-        for _ in range(20):
-            run(rule, matches)
-        best = min(best, (time.perf_counter() - start) / 1000)
-    assert best < 200e-6
+def test_family_and_feeds_reach_down() -> None:
+    inner = correlation(id="c1/i", feeds=(feed("a"),))
+    outer = correlation(feeds=(feed("b"),), nested=(inner,))
+    assert family(outer) == {"c1": outer, "c1/i": inner}
+    assert list(feeds_of(outer)) == [*outer.feeds, *inner.feeds]

@@ -127,3 +127,15 @@ async def test_the_guard_names_the_service_that_ended_and_shows_its_log(tmp_path
 
 async def test_a_worker_that_does_not_answer_yet_has_counted_nothing(tmp_path: Path) -> None:
     assert await House(tmp_path, OURS, ()).counts() == {}
+
+
+async def test_a_worker_that_gets_stuck_is_an_error_with_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "worker.log"
+    log.write_text("first\n" + "x" * 5000 + "\n")
+    monkeypatch.setattr("streams.demo.PATIENCE_SECONDS", 0.1)
+    house = House(tmp_path, OURS, (Child("auditwatch worker", log),))
+    with pytest.raises(DemoError, match="did not get through 5 records in 0.1 s") as error:
+        await asyncio.wait_for(house.settled(5), 10)
+    assert str(error.value).endswith("first\n" + "x" * 400 + "...")

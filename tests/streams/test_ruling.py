@@ -1,0 +1,120 @@
+"""What rules say of one event on its way through score: who is heard, who only counts, and what the past adds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from audit.context import EMPTY
+from audit.event import AuditEvent
+from audit.event import Principal as Actor
+from detectors.features import observe
+from detectors.registry import default_model
+from detectors.terms import KINDS
+from rules.fields import FIRST_SEEN
+from rules.sigma import load
+from streams.deed import Deed
+from streams.detections import Detections
+from streams.packet import mark
+from streams.principal import Principal, terms_key
+from streams.ruling import apply_rules
+from streams.stage import Arrival
+
+HOUR = 3_600_000_000
+DAY = 24 * HOUR
+RULE = """title: A rule
+id: 11111111-1111-4111-8111-111111111111
+level: medium
+logsource: {{product: auditwatch}}
+detection: {{s: {{{selection}}}, condition: s}}
+auditwatch: {{stage: {stage}}}
+"""
+EXCEPTION = """exceptions:
+  - rules: [11111111-1111-4111-8111-111111111111]
+    selection: {actor.id: alice}
+    owner: bob
+    reason: she tests the alarm
+    created: 2026-03-01
+    expires: 2026-03-20
+"""
+TIME = 1_772_442_847_000_000  # 2026-03-02
+
+
+def event(country: str = "DE", time: int = TIME) -> AuditEvent:
+    return AuditEvent(f"e{time}", time, "okta", "login", "success", Actor("alice", "Alice"), country=country)
+
+
+def detections(folder: Path, *texts: str) -> Detections:
+    for number, text in enumerate(texts):
+        (folder / f"{number}.yml").write_text(text)
+    return Detections(load([folder]), default_model(), EMPTY)
+
+
+def ruled(principal: Principal, made: AuditEvent, under: Detections) -> Deed:
+    deed = Deed(Arrival(0, mark(1), made), principal, observe(made))
+    assert apply_rules(deed, principal.meet(deed.observation), under) == []
+    return deed
+
+
+def test_the_kinds_of_rules_and_of_terms_are_the_same() -> None:
+    assert FIRST_SEEN == KINDS
+
+
+def test_a_live_rule_is_heard_and_its_event_is_grave(tmp_path: Path) -> None:
+    deed = ruled(
+        Principal.unpack(None, None),
+        event(),
+        detections(tmp_path, RULE.format(selection="action: login", stage="live")),
+    )
+    assert [finding.title for finding in deed.findings] == ["A rule"]
+    assert deed.grave
+    assert deed.unheard == []
+
+
+def test_a_shadow_rule_only_counts(tmp_path: Path) -> None:
+    deed = ruled(
+        Principal.unpack(None, None),
+        event(),
+        detections(tmp_path, RULE.format(selection="action: login", stage="shadow")),
+    )
+    assert deed.findings == []
+    assert not deed.grave
+    assert deed.unheard == [("11111111-1111-4111-8111-111111111111", "shadow")]
+
+
+def test_an_excuse_hides_until_it_expires_in_event_time_and_is_counted(tmp_path: Path) -> None:
+    under = detections(tmp_path, RULE.format(selection="action: login", stage="live"), EXCEPTION)
+    excused = ruled(Principal.unpack(None, None), event(), under)
+    assert excused.findings == []
+    assert excused.unheard == [("11111111-1111-4111-8111-111111111111", "excused")]
+    later = ruled(Principal.unpack(None, None), event(time=TIME + 30 * DAY), under)
+    assert len(later.findings) == 1
+
+
+def test_a_rule_may_ask_what_was_never_seen_in_ninety_days(tmp_path: Path) -> None:
+    selection = "first_seen.country: true, history_days|gte: 14"
+    under = detections(tmp_path, RULE.format(selection=selection, stage="live"))
+    alice = Principal.unpack(None, None)
+    assert ruled(alice, event("DE"), under).findings == [], "nobody has a past on the first day"
+    assert ruled(alice, event("NL", TIME + 13 * DAY), under).findings == [], "a past of 13 days is too short"
+    assert len(ruled(alice, event("FR", TIME + 20 * DAY), under).findings) == 1
+    assert ruled(alice, event("FR", TIME + 20 * DAY + HOUR), under).findings == [], "seen is seen"
+    assert ruled(alice, event("DE", TIME + 80 * DAY), under).findings == []
+    assert len(ruled(alice, event("NL", TIME + 104 * DAY), under).findings) == 1, "91 days unseen"
+
+
+def test_the_past_survives_the_store() -> None:
+    alice = Principal.unpack(None, None)
+    alice.meet(observe(event("DE")))
+    parts = {entry.key: entry.value for entry in alice.pack("alice")}
+    again = Principal.unpack(parts.get("b:alice"), parts["m:alice"], parts[terms_key("alice")])
+    assert again.meet(observe(event("DE", TIME + HOUR))).new == 0
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"[" * 100_000])
+def test_a_raw_record_that_is_no_json_is_a_fault_and_nothing_else(raw: bytes) -> None:
+    made = AuditEvent("e1", TIME, "okta", "login", "success", Actor("alice", "Alice"), raw=raw)
+    deed = Deed(Arrival(0, mark(1), made), Principal.unpack(None, None), observe(made))
+    (error,) = apply_rules(deed, None, Detections(load([]), default_model(), EMPTY))
+    assert "no JSON" in error
