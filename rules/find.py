@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from rules.compile import RuleSet
-from rules.correlation import Correlation
+from rules.correlation import Correlation, feeds_of
 from rules.document import did_you_mean
 from rules.rule import Rule
 
@@ -44,7 +44,7 @@ def find_all(rules: RuleSet, text: str) -> list[Rule | Correlation]:
     """
     known = everything(rules)
     lower = text.lower()
-    ways = (
+    ways: tuple[Callable[[Rule | Correlation], bool], ...] = (
         lambda one: lower in (one.id.lower(), one.name.lower()),
         lambda one: _is_file(one, text),
         lambda one: len(text) >= SHORTEST_ID and one.id.lower().startswith(lower),
@@ -57,14 +57,11 @@ def find_all(rules: RuleSet, text: str) -> list[Rule | Correlation]:
     raise NoSuchRule(f"no rule is called {text!r}: {_hint(text, known)}")
 
 
-def closure(rules: RuleSet, wanted: Iterable[Rule | Correlation]) -> list[Rule | Correlation]:
-    """These rules and correlations, and the rules the correlations count, in the set's order."""
-    ids = {one.id for one in wanted}
-    counted = {name for one in rules.correlations if one.id in ids for name in one.rule_ids}
-    ids |= counted
-    while more := {name for one in rules.correlations if one.id in ids for name in one.rule_ids} - ids:
-        ids |= more
-    return [one for one in everything(rules) if one.id in ids or one.name in ids - {""}]
+def closure(wanted: Iterable[Rule | Correlation]) -> set[str]:
+    """The ids of these rules and correlations, and of the rules the correlations count."""
+    chosen = list(wanted)
+    counted = {feed.rule_id for one in chosen if isinstance(one, Correlation) for feed in feeds_of(one)}
+    return {one.id for one in chosen} | counted
 
 
 def _is_file(one: Rule | Correlation, text: str) -> bool:

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
+from alerting.alert import Alert
 from streams.clock import Clock, Reading
 from streams.detections import Detections
 from streams.kafka import EVENTS, FINDINGS, MAX_MESSAGE_BYTES, RAW, client_options
@@ -23,6 +24,7 @@ from streams.kafka_log import KafkaLog, TopicsGone
 from streams.metrics import DELAY_SECONDS, STEP_SECONDS, count, gauge
 from streams.normalise import RawMessage, normalise
 from streams.outlet import Outlet
+from streams.packet import Output
 from streams.pipeline import Correlate, Score
 from streams.processor import Message, Processor
 from streams.settings import Settings
@@ -56,6 +58,7 @@ class Engine:
         self._settings = settings
         self._sources = list(sources)
         self._starting = asyncio.Lock()
+        self._connected = asyncio.Event()
         self._turns = {stage: asyncio.Lock() for stage in STAGES}
         self._rewinds: set[TopicPartition] = set()
         self._clock = Clock()
@@ -90,6 +93,16 @@ class Engine:
         correlate = Ticking(Correlate(), RedisStateStore(self._redis, "findings"), self._outlet.correlate_emit())
         self.shells = {EVENTS: self._shell(score, EVENTS, adopt), FINDINGS: self._shell(correlate, FINDINGS, adopt)}
         self.watchdog.start()
+        self._connected.set()
+
+    def swap(self, detections: Detections) -> None:
+        """Takes another set; a batch under way ends under the one it began with."""
+        self.detections = detections
+
+    async def tell(self, alert: Alert) -> None:
+        """Sends an alert of the worker's own, once the broker can be reached."""
+        await self._connected.wait()
+        await self._outlet.alerts([Output(0, 0, alert.key, alert)])
 
     def _shell(self, processor: Processor[Any, Any], topic: str, adopt: bool) -> Shell:
         shell = Shell(
@@ -258,7 +271,8 @@ class Engine:
         lags = dict.fromkeys(STAGES, 0)
         for tp, end in (await self.log.ends(mine)).items():
             stage = tp.topic if tp.topic in STAGES else NORMALISE
-            lags[stage] += max(0, end - await self.app.consumer.reached(tp))
+            reached = await self.app.consumer.reached(tp)
+            lags[stage] += 1 if reached is None else max(0, end - reached)
         for stage, lag in lags.items():
             gauge("lag", lag, stage)
             if not lag:

@@ -10,6 +10,9 @@ from detectors.registry import Registry, default_model
 from rules import sigma
 from streams.detections import Detections
 
+LIBRARY = "library"
+"""What stands for the rules that ship in a list of rule folders."""
+
 
 def load_detections(context: Path | None, rules: Sequence[Path], models: Path | None) -> Detections:
     """The detections of these files: no context means nobody is declared, no rules the library, no models the default.
@@ -18,10 +21,17 @@ def load_detections(context: Path | None, rules: Sequence[Path], models: Path | 
         ContextErrors, RuleErrors, RegistryError: naming each file and line, or what to do.
     """
     return Detections(
-        rules=sigma.load(rules or [sigma.library()]),
+        rules=sigma.load(rule_folders(rules)),
         model=Registry(models).load() if models else default_model(),
         context=declared(context),
     )
+
+
+def rule_folders(rules: Sequence[Path]) -> list[Path]:
+    """Where rules are read from: the folders given, of which `library` means the one that ships, or that one alone."""
+    return [sigma.library() if path.name == LIBRARY and not path.exists() else path for path in rules] or [
+        sigma.library()
+    ]
 
 
 def declared(context: Path | None) -> Context:

@@ -18,10 +18,12 @@ CounterName = Literal[
     "deadletters",  # items bound for audit.deadletter, by stage
     "rewinds",  # partitions rewound, by stage: surprises that were answered
     "errors",  # exceptions a stage met and survived, by stage
+    "reloads",  # changes of rules, model or context: taken, refused
 ]
 GaugeName = Literal[
     "lag",  # messages not yet folded, by topic
     "partitions",  # partitions this worker owns, by topic
+    "stale",  # 1 while the last change of rules, model or context was refused
 ]
 
 REGISTRY = CollectorRegistry()

@@ -13,11 +13,10 @@ from typing import Any, Generic
 import msgspec
 
 from audit.event import AuditEvent
-from audit.finding import Finding
 from streams.detections import Detections
 from streams.metrics import count
 from streams.packet import mark, offset_of
-from streams.stage import Arrival, Damaged, Emit, Fault, Gap, Item, Message, Stage, State, Verdict
+from streams.stage import Arrival, Damaged, Emit, Fault, Gap, Item, Message, Stage, State, Verdict, joined
 from streams.store import POSITION, Entry, Position, StateStore, Write, key_name
 
 __all__ = ["Arrival", "Damaged", "Emit", "Fault", "Gap", "Message", "Processor", "Stage", "Verdict"]
@@ -214,31 +213,22 @@ class Processor(Generic[Item, State]):
     ) -> Verdict:
         """Folds item by item: one that cannot be folded leaves its state as it was and goes to the dead letters."""
         stage = self._stage
-        outputs: list[Any] = []
-        faults: list[Fault] = []
-        scores: list[tuple[str, float]] = []
-        findings: list[Finding] = []
-        repeats = 0
+        verdicts: list[Verdict] = []
         for arrival in arrivals:
             key = stage.key(arrival.item)
             before = {entry.key: entry.value for entry in stage.pack(key, states[key])}
             try:
                 verdict = stage.fold([arrival], states, detections)
                 stage.pack(key, states[key])
+                self._failing = 0
             except Exception as error:
                 self._failing += 1
                 if self._failing > MOST_FAILING:
                     raise
                 states[key] = stage.unpack(key, [before.get(part) for part in stage.parts(key)])
-                faults.append(_fault(arrival, error))
-                continue
-            self._failing = 0
-            outputs += verdict.outputs
-            faults += verdict.faults
-            scores += verdict.scores
-            repeats += verdict.repeats
-            findings += verdict.findings
-        return Verdict(outputs, faults, scores, repeats, findings)
+                verdict = Verdict([], [_fault(arrival, error)])
+            verdicts.append(verdict)
+        return joined(verdicts)
 
     async def _states(self, arrivals: Sequence[Arrival[Item]], held: Mapping[int, Held[State]]) -> dict[str, State]:
         key_of, parts_of = self._stage.key, self._stage.parts

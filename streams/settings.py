@@ -43,7 +43,7 @@ class Settings:
     context: Path | None = None
     """File or folder with what the company declares."""
     rules: tuple[Path, ...] = ()
-    """Rule folders beside the library that ships."""
+    """Rule folders instead of the library that ships; the word `library` among them stands for it."""
     models: Path | None = None
     """Model registry; None is the model that ships."""
     trail: Path = Path(".auditwatch/trail")

@@ -56,6 +56,19 @@ class Verdict(NamedTuple):
     """(rule id, "shadow" or "excused") of each match nobody is told of."""
 
 
+def joined(verdicts: Sequence[Verdict]) -> Verdict:
+    """The verdict on a batch whose parts were judged one after another."""
+    return Verdict(
+        outputs=[output for verdict in verdicts for output in verdict.outputs],
+        faults=[fault for verdict in verdicts for fault in verdict.faults],
+        scores=[score for verdict in verdicts for score in verdict.scores],
+        repeats=sum(verdict.repeats for verdict in verdicts),
+        findings=[finding for verdict in verdicts for finding in verdict.findings],
+        evicted=sum(verdict.evicted for verdict in verdicts),
+        unheard=[told for verdict in verdicts for told in verdict.unheard],
+    )
+
+
 class Stage(Protocol[Item, State]):
     """One stage of the pipeline: two exist, score and correlate."""
 

@@ -147,8 +147,10 @@ class ChunkConsumer(driver.Consumer):
         """Faust's word that an event left its stream, worked on or skipped: not what we commit by."""
         return False
 
-    async def reached(self, tp: TP) -> int:
-        """The first offset of a partition that is not done yet."""
+    async def reached(self, tp: TP) -> int | None:
+        """The first offset of a partition that is not done yet; None while it is on hold."""
+        if self._is_held(tp):
+            return None
         waiting = self._now(tp).waiting
         return int(waiting[0].value.records[0].offset if waiting else await self.position(tp) or 0)
 

@@ -14,10 +14,11 @@ from typing import Any
 import faust
 
 from streams.detections import Detections
-from streams.dispatch import Dispatch
+from streams.dispatch import Dispatch, now
 from streams.engine import NORMALISE, Engine
 from streams.health import Health
 from streams.kafka import ALERTS, EVENTS, FINDINGS, RAW, client_options
+from streams.reload import Reload, keep_reloading
 from streams.settings import Settings
 from streams.transport import App, Chunks
 
@@ -34,7 +35,13 @@ QUIET = {
 }
 
 
-def build(settings: Settings, detections: Detections, sources: Sequence[str], adopt: bool = False) -> App:
+def build(
+    settings: Settings,
+    detections: Detections,
+    sources: Sequence[str],
+    adopt: bool = False,
+    reload: Reload | None = None,
+) -> App:
     """The worker's app: normalise, score and correlate over their topics, which must exist.
 
     Args:
@@ -42,6 +49,7 @@ def build(settings: Settings, detections: Detections, sources: Sequence[str], ad
         detections: rules, model and context.
         sources: names of the audit.raw topics to read.
         adopt: go on from the start of a log that is not the one the state was computed on.
+        reload: the files `detections` came from, to be read anew when they change.
     """
     app = _app("auditwatch", settings)
     app.engine = engine = Engine(app, settings, detections, sources)
@@ -75,7 +83,10 @@ def build(settings: Settings, detections: Detections, sources: Sequence[str], ad
     @app.task
     async def background() -> None:
         await health.start()
-        await asyncio.gather(engine.keep_beating(), engine.keep_rewinding(), engine.keep_looking())
+        duties = [engine.keep_beating(), engine.keep_rewinding(), engine.keep_looking()]
+        if reload:
+            duties.append(keep_reloading(reload, engine.swap, engine.tell, now))
+        await asyncio.gather(*duties)
 
     @app.on_before_shutdown.connect
     async def closing(_app: Any, **_: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import click
@@ -18,7 +19,8 @@ from streams.commands.common import (
 )
 from streams.kafka import ALERTS, DEADLETTER, EVENTS, FINDINGS, RAW, ensure_topics
 from streams.laptop import serving
-from streams.load import load_detections
+from streams.load import load_detections, rule_folders
+from streams.reload import Reload
 from streams.worker import build, run
 
 
@@ -34,6 +36,9 @@ def command(config: Path | None, adopt_new_log: bool, log_level: str) -> None:
     address in .auditwatch/embedded.json for the other commands in this folder, until it ends. Ctrl-C or SIGTERM ends
     it in order.
 
+    Changed files of rules, context and models are taken within seconds, whole: everything must load and every rule
+    pass its own tests. Otherwise the old set stays, and an alert names each file and line.
+
     \b
     Examples:
       auditwatch worker
@@ -43,8 +48,11 @@ def command(config: Path | None, adopt_new_log: bool, log_level: str) -> None:
     end_on_sigterm()
     settings = settings_of(config)
     with problems():
-        detections = load_detections(settings.context, settings.rules, settings.models)
+        load = partial(load_detections, settings.context, settings.rules, settings.models)
+        watched = [path for path in (settings.context, settings.models) if path]
+        reload = Reload(load, [*watched, *rule_folders(settings.rules)])
+        detections = load()
         with serving(settings) as served:
             topics = [RAW + source for source in SOURCES] + [EVENTS, FINDINGS, ALERTS, DEADLETTER]
             asyncio.run(ensure_topics(served, topics))
-            run(build(served, detections, sorted(SOURCES), adopt_new_log))
+            run(build(served, detections, sorted(SOURCES), adopt_new_log, reload))

@@ -1,4 +1,4 @@
-"""A worker that is alive but does nothing ends itself and says why. Its patience is cut from minutes to seconds here."""
+"""A worker that is alive but does nothing ends itself and says why; here its patience is cut to seconds."""
 
 from __future__ import annotations
 
