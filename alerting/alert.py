@@ -17,7 +17,7 @@ Id = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 class Alert(msgspec.Struct, frozen=True, gc=False):
     """One thing to look at. `time` is in microseconds since the epoch; `risk` is 0 to 100.
 
-    `id` stays the same for the whole episode and `revision` grows with each finding and each event in it: the
+    `id` stays the same for the whole episode and `revision` grows with each finding and whatever joins one: the
     highest revision says everything the lower ones said. `findings` holds one representative a detection, gravest
     first; `count` is the number of all findings.
     """

@@ -40,12 +40,12 @@ class Tally(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Episode(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Four hours of one entity; `index` is event time // EPISODE; `first` is the time of its first
-    finding in microseconds.
+    """Four hours of one entity. `index` is event time // EPISODE, `first` the time (microseconds) of its first finding.
 
     `seen` and `event_ids` are the smallest ids in order; `overflow` says that there were more events than are kept.
     A finding delivered twice is recognised while its id is in `seen`: always up to SEEN findings, beyond that
-    a repeat may be counted again (only `count` and `revision` show it).
+    a repeat may be counted again (only `count` and `revision` show it). A correlation says the same finding again
+    with each event that joins it; `sizes` has the number of events of its longest version, which stands for it.
     """
 
     index: int
@@ -53,6 +53,7 @@ class Episode(msgspec.Struct, frozen=True, array_like=True, gc=False):
     first: int = 0
     tallies: tuple[Tally, ...] = ()
     seen: tuple[str, ...] = ()
+    sizes: dict[str, int] = {}
     event_ids: tuple[str, ...] = ()
     overflow: bool = False
     attack: tuple[str, ...] = ()
@@ -136,17 +137,21 @@ def alert_of(state: RiskState, index: int) -> Alert | None:
 
 
 def _with(episode: Episode, finding: Finding) -> Episode:
-    """The episode with the finding in it; the same object when it changes nothing.
-
-    A correlation says the same finding again with each event that joins it: its last version stands for it.
-    """
-    seen, beyond = _smallest(episode.seen, finding.id, SEEN)
-    known = seen is episode.seen and not beyond
-    fresh = set(finding.event_ids).difference(episode.event_ids)
-    if known and (finding.kind != "correlation" or not fresh):
-        return episode
+    """The episode with the finding in it; the same object when it changes nothing."""
+    seen, sizes = episode.seen, episode.sizes
+    if finding.kind == "correlation":
+        size, before = len(finding.event_ids), sizes.get(finding.id, -1)
+        if size <= before:
+            return episode
+        sizes = dict(sorted({**sizes, finding.id: size}.items())[:SEEN])
+        known = before >= 0
+    else:
+        known = False
+        seen, beyond = _smallest(seen, finding.id, SEEN)
+        if seen is episode.seen and not beyond:
+            return episode
     event_ids, overflow = episode.event_ids, episode.overflow
-    for event_id in fresh:
+    for event_id in set(finding.event_ids).difference(event_ids):
         event_ids, dropped = _smallest(event_ids, event_id, EVENTS)
         overflow = overflow or dropped
     tallies = _tallied(episode.tallies, finding, known)
@@ -156,6 +161,7 @@ def _with(episode: Episode, finding: Finding) -> Episode:
         first=min(tally.first.time for tally in tallies),
         tallies=tallies,
         seen=seen,
+        sizes=sizes,
         event_ids=event_ids,
         overflow=overflow,
         attack=tuple(sorted({*episode.attack, *finding.attack})),
@@ -197,8 +203,8 @@ def _smallest(ids: tuple[str, ...], new: str, limit: int) -> tuple[tuple[str, ..
 
 
 def _known(episode: Episode) -> int:
-    """How much is known of an episode, as a number that grows with each finding and each event."""
-    return episode.count + len(episode.event_ids)
+    """How much is known of an episode: grows with each finding, and with each event that joins a correlation."""
+    return episode.count + sum(episode.sizes.values())
 
 
 def _own_risk(episode: Episode) -> int:

@@ -1,89 +1,85 @@
-"""What is missing in rule files, beyond what keeps them from loading."""
+"""Everything wrong with rules: what keeps them from loading, what is missing in them, what says the same twice."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from rules.compile import RuleSet
+from rules.correlation import Correlation
 from rules.document import Document, RuleError, RuleErrors, documents_of
+from rules.exceptions import expired
+from rules.lint import lint
+from rules.overlap import overlaps
+from rules.parsed import identity
+from rules.rule import Rule
 from rules.sigma import load
+from rules.tests import far_misses
 
-_NEEDED = {
-    "id": "make one with uuidgen",
-    "level": "informational, low, medium, high or critical",
-    "description": "say what happened and why it matters",
-    "falsepositives": "say when it fires although nothing is wrong",
-}
-_SELECTOR = re.compile(r"\b(?:1|any|all)\s+of\s+([\w*]+)")
+By = Mapping[str, Document]
+"""The documents of rules and correlations by id."""
 
 
-def check(paths: Sequence[Path]) -> list[RuleError]:
-    """Everything wrong with the rules of files and folders, by place: errors that keep them from loading, and lint."""
+def check(paths: Sequence[Path], now: int | None = None) -> list[RuleError]:
+    """Everything wrong with the rules of files and folders, by place: errors that keep them from loading, and lint.
+
+    Exceptions that have ended at `now` (microseconds) are among it; None leaves them out.
+    """
     errors: list[RuleError] = []
+    documents, _ = documents_of(paths)
     try:
-        load(paths)
+        rules = load(paths)
     except RuleErrors as found:
         errors += found.errors
-    documents, _ = documents_of(paths)
+    else:
+        errors += _together(rules, by_id(documents))
+        errors += expired(rules.exceptions, now) if now is not None else []
     for document in documents:
-        errors += _lint(document)
+        errors += lint(document)
+    errors += _same_titles(documents)
     return sorted(set(errors))
 
 
-def _lint(document: Document) -> Iterator[RuleError]:
-    data = document.data
-    for key, hint in _NEEDED.items():
-        if not data.get(key):
-            yield document.error(f"the rule has no {key}", hint, [key])
-    tags = data.get("tags")
-    if not any(re.match(r"attack\.[ts]\d", str(tag)) for tag in tags if isinstance(tags, list)) if tags else True:
-        yield document.error("the rule names no ATT&CK technique", "add a tag such as attack.t1098", ["tags"])
-    yield from _tests(document)
-    detection = data.get("detection")
-    if isinstance(detection, dict):
-        yield from _unused(document, detection)
-        yield from _doubtful(document, detection, ["detection"])
+def by_id(documents: Sequence[Document]) -> dict[str, Document]:
+    """The documents of rules and correlations by their id."""
+    return {identity(one): one for one in documents if "detection" in one.data or "correlation" in one.data}
 
 
-def _tests(document: Document) -> Iterator[RuleError]:
-    section = document.data.get("auditwatch")
-    tests = section.get("tests") if isinstance(section, dict) else None
-    cases = [test for test in tests if isinstance(test, dict)] if isinstance(tests, list) else []
-    kinds = {
-        "that must match": any(test.get("match") is True for test in cases),
-        "that must not match": any(test.get("match") is False and not test.get("near_miss") for test in cases),
-        "that only just does not match (near_miss: true)": any(test.get("near_miss") is True for test in cases),
-    }
-    for kind, there in kinds.items():
-        if not there:
-            yield document.error(
-                f"the rule has no test {kind}", "add one under auditwatch: tests:", ["auditwatch", "tests"]
+def _together(rules: RuleSet, documents: By) -> Iterator[RuleError]:
+    """What shows only once all rules are loaded."""
+    for one in overlaps(rules):
+        document, other = documents[one.extra.id], documents[one.other.id]
+        part = "correlation" if isinstance(one.extra, Correlation) else "detection"
+        where = f"{other.path}:{other.place([])[0]} ({one.other.title})"
+        if one.same:
+            yield document.error(f"the same logic as {where}", "delete one of the two", [part])
+        else:
+            hint = "delete it, make it graver, or narrow the other"
+            yield document.error(f"it fires only where {where} fires too, which is no less grave", hint, [part])
+    for rule in rules.rules:
+        for test in far_misses(rule):
+            yield RuleError(
+                rule.path, test.line, 1, f"the near miss {test.name!r} is far: it has nothing of the rule", _NEAR
             )
 
 
-def _unused(document: Document, detection: dict[str, Any]) -> Iterator[RuleError]:
-    """Selections the condition never speaks of: most often a slip of the pen."""
-    conditions = detection.get("condition", "")
-    text = " ".join(map(str, conditions)) if isinstance(conditions, list) else str(conditions)
-    patterns = [re.compile(name.replace("*", ".*")) for name in _SELECTOR.findall(text)]
-    named = set(re.findall(r"[\w-]+", text))
-    if "them" in named:
-        return
-    for name in detection:
-        if name != "condition" and name not in named and not any(pattern.fullmatch(name) for pattern in patterns):
-            yield document.error(f"{name!r} is not used in the condition", "use it or delete it", ["detection", name])
+_NEAR = "take the event that must match and change the one thing that makes the difference"
 
 
-def _doubtful(document: Document, part: Any, at: list[str | int]) -> Iterator[RuleError]:
-    """What Sigma engines read differently: `all` of one value, null among others."""
-    items = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
-    for key, value in items:
-        place = [*at, key]
-        values = value if isinstance(value, list) else [value]
-        if isinstance(key, str) and "all" in key.split("|")[1:] and len(values) == 1:
-            yield document.error("'all' of one value", "leave |all out", place)
-        if len(values) > 1 and None in values:
-            yield document.error("null in a list of values", "make it a selection of its own", place)
-        yield from _doubtful(document, value, place)
+def _same_titles(documents: Sequence[Document]) -> Iterator[RuleError]:
+    first: dict[str, Document] = {}
+    for document in documents:
+        title = document.data.get("title")
+        if not isinstance(title, str):
+            continue
+        earlier = first.setdefault(title.lower(), document)
+        if earlier is not document:
+            where = f"{earlier.path}:{earlier.place(['title'])[0]}"
+            yield document.error(f"the title is used twice, first in {where}", "say what sets the two apart", ["title"])
+
+
+def place_of_rule(rule: Rule | Correlation, documents: By) -> tuple[int, int]:
+    """Line and column of what a rule asks."""
+    document = documents.get(rule.id)
+    part = "correlation" if isinstance(rule, Correlation) else "detection"
+    return document.place([part]) if document else (1, 1)

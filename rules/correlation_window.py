@@ -261,6 +261,9 @@ class Window:
             self.reached.append(time)
         elif self.reached[bisect_left(self.reached, time)] != time:
             insort(self.reached, time)
+        if len(self.reached) > self._most:
+            del self.reached[0]
+            self.evicted += 1
 
     def _fire(self, time: int) -> None:
         fired = self.fired
@@ -337,6 +340,7 @@ class Window:
             if after == len(self.absents) or self.absents[after] > time + within:
                 self._fire(time + within)
             self.settled = time
+        del self.reached[: bisect_right(self.reached, self.settled)]
 
     def _settle_fractions(self, until: int) -> None:
         start = bisect_right(self.times, self.settled)
@@ -431,7 +435,6 @@ class Window:
     def _prune(self, horizon: int) -> None:
         """Forgets what no judgement can need again."""
         self._cut(bisect_right(self.times, horizon))
-        del self.fired[: bisect_right(self.fired, horizon)]
         del self.reached[: bisect_right(self.reached, horizon)]
         del self.absents[: bisect_right(self.absents, horizon)]
 
@@ -442,6 +445,7 @@ class Window:
                 one.spilled.add(self.entries[low : min(high, cut)], self._values)
         del self.times[:cut]
         del self.entries[:cut]
+        del self.fired[: bisect_left(self.fired, self.times[0] + self.correlation.within) if self.times else None]
         self._lanes = None
 
     def _evict(self) -> None:
@@ -460,6 +464,17 @@ class Window:
         self.entries = [entry for at, entry in enumerate(self.entries) if at not in going]
         self.times = [entry.time for entry in self.entries]
         self.evicted += len(going) - room
+        if len(self.fired) > self._most:
+            self._thin()
+
+    def _thin(self) -> None:
+        """Without the times fired between others so near that evidence does not depend on them."""
+        kept: list[int] = []
+        for time, after in zip(self.fired, [*self.fired[1:], None], strict=True):
+            lone = after is None or not kept or after - kept[-1] >= self._span
+            if lone or {kept[-1] // self._size, after // self._size} != {time // self._size}:
+                kept.append(time)
+        self.fired = kept
 
     def _repeats(self) -> list[int]:
         """Matches followed by one of the same rule, or whose value came again: a flood must not hide the rest."""

@@ -10,10 +10,12 @@ from rules.compile import RuleSet
 from rules.condition import called
 from rules.correlation import BETWEEN, SCALE, Correlation, Entry, Feed, Match, feeds_of, match_of
 from rules.correlation_section import MEASURES, TEMPORAL
-from rules.correlation_windows import Windows, fires
+from rules.correlation_windows import fires
 from rules.fields import View
 
 LONGEST_VALUE = 160
+MOST_MATCHES = 2_000
+"""Matches of a group, the newest, among which its fullest window is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ def explain_correlation(rules: RuleSet, correlation: Correlation, views: Iterabl
                 step, match = _step(rules, correlation, feed, titles[rule_id], view)
                 steps.append(step)
                 if match:
-                    windows.setdefault(match.group, []).append((rule_id, view, match))
+                    windows.setdefault("" if correlation.nested else match.group, []).append((rule_id, view, match))
     groups = tuple(_state(correlation, titles, found) for found in windows.values())
     return CorrelationExplanation(correlation, _needs(correlation), tuple(steps), groups)
 
@@ -120,7 +122,7 @@ def _state(correlation: Correlation, titles: dict[str, str], found: Sequence[tup
     wanted = dict.fromkeys(feed.rule_id for feed in feeds_of(correlation))
     missing = [titles[rule_id] for rule_id in wanted if rule_id not in seen] if correlation.kind in TEMPORAL else []
     return GroupState(
-        group=_named(correlation, found[0][2].group),
+        group=() if correlation.nested else _named(correlation, found[0][2].group),
         matches=len(found),
         reached=_reached(correlation, window),
         first=min(times),
@@ -132,7 +134,7 @@ def _state(correlation: Correlation, titles: dict[str, str], found: Sequence[tup
 
 def _fullest(correlation: Correlation, found: Sequence[tuple[str, View, Match]]) -> list[tuple[str, View, Match]]:
     """The window that has most of what is counted: the matches within one timespan that ends with a match."""
-    ordered = sorted(found, key=lambda one: one[1].event.time)
+    ordered = sorted(found, key=lambda one: one[1].event.time)[-MOST_MATCHES:]
     best: list[tuple[str, View, Match]] = []
     start = 0
     for end, (_, view, _) in enumerate(ordered):

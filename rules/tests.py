@@ -14,6 +14,7 @@ from audit.event import AuditEvent
 from audit.sources import SOURCES
 from audit.sources.reader import Reject, read
 from rules.compile import RuleSet
+from rules.condition import conjuncts, positive
 from rules.correlation import Correlation
 from rules.correlation_windows import fires
 from rules.fields import History, View
@@ -58,6 +59,32 @@ def run_tests(rules: RuleSet | Sequence[Path]) -> list[TestResult]:
     """
     loaded = rules if isinstance(rules, RuleSet) else load(rules)
     return list(_results(loaded))
+
+
+def lacking(tested: Rule | Correlation) -> list[str]:
+    """The kinds of tests a rule should have and has not."""
+    tests = tested.tests
+    kinds = {
+        "that must match": any(test.match for test in tests),
+        "that must not match": any(not test.match and not test.near_miss for test in tests),
+        "that only just does not match (near_miss: true)": any(test.near_miss for test in tests),
+    }
+    return [kind for kind, there in kinds.items() if not there]
+
+
+def far_misses(rule: Rule) -> list[RuleTest]:
+    """Near misses in whose events nothing holds that speaks for the rule: they prove nothing about its border.
+
+    A rule that asks a single thing has none: whatever is not that one thing has nothing of it.
+    """
+    asks = [part for part in conjuncts(rule.condition) if any(positive(part))]
+    return [test for test in rule.tests if test.near_miss and len(asks) > 1 and not _is_near(rule, test)]
+
+
+def _is_near(rule: Rule, test: RuleTest) -> bool:
+    events, error = _events(test)
+    views = [View(event, record, test.history) for event, record in events]
+    return bool(error) or any(holds(view) for _, holds in rule.evidence for view in views)
 
 
 def _results(rules: RuleSet) -> Iterator[TestResult]:

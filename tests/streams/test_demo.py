@@ -136,6 +136,6 @@ async def test_a_worker_that_gets_stuck_is_an_error_with_its_log(
     log.write_text("first\n" + "x" * 5000 + "\n")
     monkeypatch.setattr("streams.demo.PATIENCE_SECONDS", 0.1)
     house = House(tmp_path, OURS, (Child("auditwatch worker", log),))
-    with pytest.raises(DemoError, match="did not get through 5 records in 0.1 s") as error:
+    with pytest.raises(DemoError, match=r"did not get through 5 records in 0\.1 s") as error:
         await asyncio.wait_for(house.settled(5), 10)
     assert str(error.value).endswith("first\n" + "x" * 400 + "...")

@@ -1,0 +1,144 @@
+"""How each rule does on a stretch of logs: noisy, stale, silent, unable to fire, excused too much."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from audit.event import MICROSECONDS, rfc3339
+from rules.backtest import DAY, Span, Tally
+from rules.compile import RuleSet
+from rules.condition import called
+from rules.correlation import Correlation, feeds_of
+from rules.exceptions import Excuse
+from rules.find import everything
+from rules.reach import Seen, never_fires
+from rules.rule import Rule
+
+State = Literal["ok", "noisy", "stale", "excused", "silent", "no events", "cannot fire", "off"]
+
+NOISY_PER_DAY = 20.0
+"""Fires a day from which a rule is noisy, unless somebody says otherwise."""
+STALE_DAYS = 7
+GAPS = 5
+"""A rule is stale when it has been quiet for STALE_DAYS, and for so many of its usual gaps."""
+MOSTLY_EXCUSED = 0.9
+SOON = 7 * DAY
+"""How long before its end an exception is worth a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a rule does; `why` says in words what its state rests on. `noisiest` is who makes most of its fires."""
+
+    rule: Rule | Correlation
+    state: State
+    why: str
+    fires: int
+    per_day: float
+    users: int
+    noisiest: str
+    last: int
+    excused: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExceptionHealth:
+    """An exception worth a word: ended, soon to end, or hiding nothing."""
+
+    excuse: Excuse
+    state: Literal["expired", "ends soon", "unused"]
+    why: str
+
+
+def health(
+    rules: RuleSet, tallies: Mapping[str, Tally], span: Span, seen: Seen, noisy: float = NOISY_PER_DAY
+) -> list[Health]:
+    """The health of every rule and correlation of a set, worst first.
+
+    Args:
+        rules: the set that was run.
+        tallies: what each rule did, by id.
+        span: the stretch of logs.
+        seen: which fields each source's records held (`rules.reach.seen_fields`).
+        noisy: fires a day from which a rule is called noisy.
+    """
+    dead = {one.rule.id: one.fields for one in never_fires(rules, seen)}
+    found = [_health(one, tallies.get(one.id, Tally()), span, dead, noisy) for one in everything(rules)]
+    return sorted(found, key=lambda one: (_ORDER[one.state], -one.fires, one.rule.title))
+
+
+_ORDER: dict[State, int] = {
+    "noisy": 0,
+    "cannot fire": 1,
+    "stale": 2,
+    "excused": 3,
+    "silent": 4,
+    "no events": 5,
+    "ok": 6,
+    "off": 7,
+}
+
+
+def _health(
+    rule: Rule | Correlation, tally: Tally, span: Span, dead: Mapping[str, Sequence[str]], noisy: float
+) -> Health:
+    per_day = tally.fires / span.days
+    everyone = tally.fires + tally.excused
+    share = tally.excused / everyone if everyone else 0.0
+    state, why = _state(rule, tally, span, dead, noisy)
+    top = tally.users.most_common(1)
+    return Health(rule, state, why, tally.fires, per_day, len(tally.users), top[0][0] if top else "", tally.last, share)
+
+
+def _state(
+    rule: Rule | Correlation, tally: Tally, span: Span, dead: Mapping[str, Sequence[str]], noisy: float
+) -> tuple[State, str]:
+    per_day = tally.fires / span.days
+    if rule.stage == "off":
+        return "off", "it is asked nothing"
+    if per_day > noisy:
+        user, count = tally.users.most_common(1)[0]
+        return "noisy", f"{per_day:.1f} fires a day, {count / tally.fires:.0%} of them by {user}"
+    if tally.fires == 0:
+        return _quiet(rule, tally, span, dead)
+    gap = (span.last - span.first) / tally.fires
+    quiet = span.last - tally.last
+    if quiet > max(STALE_DAYS * DAY, GAPS * gap):
+        return "stale", f"it last fired on {rfc3339(tally.last)[:10]}, {quiet // DAY} days before the end"
+    if tally.excused / (tally.fires + tally.excused) >= MOSTLY_EXCUSED:
+        return "excused", f"{tally.excused} of {tally.fires + tally.excused} matches are excused: narrow the rule"
+    return "ok", ""
+
+
+def _quiet(rule: Rule | Correlation, tally: Tally, span: Span, dead: Mapping[str, Sequence[str]]) -> tuple[State, str]:
+    """Why a rule has not fired at all."""
+    if tally.excused:
+        return "excused", f"all {tally.excused} matches are excused"
+    sources = rule.sources
+    if sources and not any(span.events[source] for source in sources):
+        return "no events", f"no events of {', '.join(sorted(sources))}"
+    if isinstance(rule, Correlation):
+        ids = {feed.rule_id for feed in feeds_of(rule)}
+        if ids <= dead.keys():
+            return "cannot fire", "none of the rules it counts can"
+        return "silent", f"never reached within {rule.timespan // MICROSECONDS} s"
+    if rule.id in dead:
+        missing = ", ".join(map(called, dead[rule.id])) or "what it asks"
+        return "cannot fire", f"never in these logs: {missing}"
+    return "silent", "its fields occur, what it looks for has not happened"
+
+
+def exceptions_health(excuses: Iterable[Excuse], used: Mapping[str, int], now: int) -> list[ExceptionHealth]:
+    """The exceptions that have ended at `now` (microseconds), soon will, or excused nobody (`used`: by id)."""
+    found: list[ExceptionHealth] = []
+    for one in excuses:
+        day = rfc3339(one.expires)[:10]
+        if one.expires <= now:
+            found.append(ExceptionHealth(one, "expired", f"it ended on {day}: renew or delete it"))
+        elif one.expires - now <= SOON:
+            found.append(ExceptionHealth(one, "ends soon", f"it ends on {day}"))
+        elif not used.get(one.id):
+            found.append(ExceptionHealth(one, "unused", "it excused nobody in these logs"))
+    return found
