@@ -107,7 +107,7 @@ class MemoryAlertStore:
 
     async def due(self, limit: int, now: int) -> Entries:
         open_ = [self._woken(entry) if entry.not_before <= now else entry for entry in self._undelivered()]
-        return sorted(open_, key=lambda entry: (entry.not_before, gravity(entry.alert)))[:limit]
+        return sorted(open_, key=_order)[:limit]
 
     async def receipt(self, alert_id: str, receipt: Receipt) -> None:
         entry = self._entries.get(alert_id)
@@ -163,6 +163,11 @@ class MemoryAlertStore:
             oldest = next(iter(self._delivered))
             del self._delivered[oldest], self._entries[oldest]
             self._cases.pop(oldest, None)
+
+
+def _order(entry: Entry) -> tuple[int, tuple[int, int, str] | str]:
+    """What is ready by gravity, then what waits by the end of its wait."""
+    return entry.not_before, entry.alert.id if entry.not_before else gravity(entry.alert)
 
 
 _LATEST = 10**14 - 1

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import orjson
 
+from audit.event import parse_rfc3339, rfc3339
 from streams.files import records
 from streams.simulate.organisation import simulate
 
@@ -43,7 +44,4 @@ def distinct(count: int, users: int = 60) -> list[bytes]:
 
 
 def _later(time: str, hours: int) -> str:
-    from_hour = int(time[11:13]) + hours
-    day = int(time[8:10]) + from_hour // 24
-    month = int(time[5:7]) + (day - 1) // 28
-    return f"{int(time[:4]) + (month - 1) // 12:04d}-{(month - 1) % 12 + 1:02d}-{(day - 1) % 28 + 1:02d}T{from_hour % 24:02d}{time[13:]}"
+    return rfc3339(parse_rfc3339(time) + hours * 3_600_000_000)

@@ -86,7 +86,9 @@ def latency(rate: int, seconds: int) -> list[float]:
         (Path(folder) / "probe.yml").write_text(PROBE_RULE)
         settings = Settings(broker=broker.url)
         asyncio.run(ensure_topics(settings, TOPICS))
-        with subprocess.Popen(subject("worker", broker.url, redis.url, "0", folder), stdout=subprocess.DEVNULL) as worker:
+        with subprocess.Popen(
+            subject("worker", broker.url, redis.url, "0", folder), stdout=subprocess.DEVNULL
+        ) as worker:
             try:
                 return asyncio.run(_probe(settings, distinct(rate * seconds + 500), rate))
             finally:
@@ -95,7 +97,9 @@ def latency(rate: int, seconds: int) -> list[float]:
 
 async def _probe(settings: Settings, records: list[bytes], rate: int) -> list[float]:
     producer = AIOKafkaProducer(**client_options(settings))
-    consumer = AIOKafkaConsumer(FINDINGS, **client_options(settings), auto_offset_reset="earliest", fetch_max_wait_ms=10)
+    consumer = AIOKafkaConsumer(
+        FINDINGS, **client_options(settings), auto_offset_reset="earliest", fetch_max_wait_ms=10
+    )
     await producer.start()
     await consumer.start()
     sent: dict[str, float] = {}
@@ -126,9 +130,9 @@ async def _send(producer: AIOKafkaProducer, records: Sequence[bytes], rate: int,
 async def _collect(consumer: AIOKafkaConsumer, sent: dict[str, float], waits: list[float]) -> None:
     async for record in consumer:
         now = time.perf_counter()
-        for signal in decode_signals(record.value).items:
-            if signal.finding and signal.finding.kind == "rule" and signal.finding.event_ids[0] in sent:
-                waits.append(now - sent.pop(signal.finding.event_ids[0]))
+        found = [signal.finding for signal in decode_signals(record.value).items if signal.finding]
+        probes = [each.event_ids[0] for each in found if each.kind == "rule" and each.event_ids[0] in sent]
+        waits += [now - sent.pop(probe) for probe in probes]
 
 
 def main(events: int = 40_000, soak: int = 500_000) -> None:
@@ -137,12 +141,19 @@ def main(events: int = 40_000, soak: int = 500_000) -> None:
     records = distinct(events)
     empty = throughput(records, 1, "empty")
     yardstick = empty["events"] / empty["seconds"]
-    print(f"  {'empty stock agent, one record a message':<46} {yardstick:9.0f} ev/s {empty['cpu_us']:6.1f} us CPU  1.00")
-    for name, pack, goal in (("raw to findings, 50 records a message", 50, ">= 0.8"), ("raw to findings, one a message", 1, ">= 0.45")):
+    print(
+        f"  {'empty stock agent, one record a message':<46} {yardstick:9.0f} ev/s {empty['cpu_us']:6.1f} us CPU  1.00"
+    )
+    for name, pack, goal in (
+        ("raw to findings, 50 records a message", 50, ">= 0.8"),
+        ("raw to findings, one a message", 1, ">= 0.45"),
+    ):
         _say(name, throughput(records, pack, "worker"), yardstick, goal)
     waits = latency(2_000, 15)
     p50, p99 = (waits[int(len(waits) * share)] * 1000 for share in (0.5, 0.99))
-    print(f"  {'raw to finding at 2,000 ev/s':<46} p50 {p50:.0f} ms, p99 {p99:.0f} ms of {len(waits)} probes  <= 250 ms")
+    print(
+        f"  {'raw to finding at 2,000 ev/s':<46} p50 {p50:.0f} ms, p99 {p99:.0f} ms of {len(waits)} probes  <= 250 ms"
+    )
     if soak:
         long = throughput(distinct(soak), 50, "worker")
         _say(f"{soak:,} events", long, yardstick, "")

@@ -31,7 +31,7 @@ class Technique:
 
 
 def coverage(rules: RuleSet, results: Iterable[TestResult]) -> list[Technique]:
-    """The techniques the rules of a set name, by id, judged by the results of its tests; a rule that is off proves none."""
+    """The techniques the rules of a set name, by id, judged by the results of its tests; what is off proves nothing."""
     by_rule: dict[str, list[TestResult]] = {}
     for result in results:
         by_rule.setdefault(result.rule_id, []).append(result)

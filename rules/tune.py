@@ -11,11 +11,11 @@ from typing import Any
 
 import yaml
 
-from audit.event import AuditEvent, rfc3339
+from audit.event import rfc3339
 from audit.redact import is_secret_name, redact
 from rules.backtest import DAY
 from rules.closure import compiled
-from rules.condition import And, Leaf, Or
+from rules.condition import Leaf, Or
 from rules.correlation import Correlation
 from rules.exceptions import LONGEST_DAYS
 from rules.fields import EITHER, MISSING, View, getter, is_path, texts
@@ -48,8 +48,8 @@ _PREFERRED = (
 """Normalised fields an exception may name, the most telling first."""
 _ANCHORS = frozenset({"actor.id", "actor.name", "target.id", "target.name", "resource.name", "source_ip"})
 _VOLATILE = re.compile(
-    r"time|date|uuid|nonce|(event|request|insert|audit|trace|correlation|session|document|transaction|operation|unique"
-    r"token)_?id|^_id$|(^|\.)(id|version|seq\w*)$|published|timestamp|latency|duration|signature|digest",
+    r"time|(?<!up)date|uuid|nonce|(event|request|insert|audit|trace|correlation|session|document|transaction|operation"
+    r"|unique|token)_?id|^_id$|(^|\.)(id|version|seq\w*)$|published|timestamp|latency|duration|signature|digest",
     re.IGNORECASE,
 )
 """Fields of records that are different every time, or say nothing of who and what."""
@@ -57,7 +57,7 @@ _VOLATILE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """One line of the proposed selection: the field (canonical) is one of the values. The smaller `rank` is preferred."""
+    """One line of the proposed selection: the canonical field is one of the values. The smaller `rank` is preferred."""
 
     __test__ = False
 

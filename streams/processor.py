@@ -114,7 +114,10 @@ class Processor(Generic[Item, State]):
             self.folded += len(arrivals)
             self.repeats += verdict.repeats
             for rule_id, why in verdict.unheard:
-                count("shadow" if why == "shadow" else "excused", rule_id)
+                if why == "shadow":
+                    count("shadow", rule_id)
+                else:
+                    count("excused", rule_id)
             await self._emit(verdict.outputs, faults + verdict.faults)
             writes = [
                 Write(number, held[number].raw, ENCODE(position), entries.get(number, []))
