@@ -57,17 +57,15 @@ def timed(*arguments: str) -> dict[str, float]:
 
 
 async def fill(settings: Settings, records: Sequence[bytes], pack: int) -> None:
-    """Sends records to audit.raw.cloudtrail over its partitions, packed as ingest does."""
+    """Sends records to audit.raw.cloudtrail as ingest does: each repeat of the base is a file with its own partition."""
     counts = await ensure_topics(settings, TOPICS)
     producer = AIOKafkaProducer(**client_options(settings), max_request_size=2**23, linger_ms=5)
     await producer.start()
-    waiting = []
-    for number, (_, payload) in enumerate(packed(iter(records), pack)):
-        waiting.append(await producer.send(TOPIC, payload, partition=number % counts[TOPIC]))
-        if len(waiting) >= 500:
-            await asyncio.gather(*waiting)
-            waiting.clear()
-    await asyncio.gather(*waiting)
+    size = len(cloudtrail()[1])
+    for start in range(0, len(records), size):
+        partition = start // size % counts[TOPIC]
+        messages = packed(iter(records[start : start + size]), pack)
+        await asyncio.gather(*[await producer.send(TOPIC, payload, partition=partition) for _, payload in messages])
     await producer.stop()
 
 

@@ -12,7 +12,6 @@ from rules.exceptions import expired
 from rules.lint import lint
 from rules.overlap import overlaps
 from rules.parsed import identity
-from rules.rule import Rule
 from rules.sigma import load
 from rules.tests import far_misses
 
@@ -76,10 +75,3 @@ def _same_titles(documents: Sequence[Document]) -> Iterator[RuleError]:
         if earlier is not document:
             where = f"{earlier.path}:{earlier.place(['title'])[0]}"
             yield document.error(f"the title is used twice, first in {where}", "say what sets the two apart", ["title"])
-
-
-def place_of_rule(rule: Rule | Correlation, documents: By) -> tuple[int, int]:
-    """Line and column of what a rule asks."""
-    document = documents.get(rule.id)
-    part = "correlation" if isinstance(rule, Correlation) else "detection"
-    return document.place([part]) if document else (1, 1)

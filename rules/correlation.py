@@ -148,6 +148,11 @@ class Correlation:
         return (self.timespan - 1 if self.timing in ("complete", "forward") else 0) + self.within
 
     @property
+    def days(self) -> int:
+        """How many days (rounded up) a window may be needed after its last match."""
+        return -(-(self.timespan + self.delay + self.slack) // (24 * 3600 * MICROSECONDS))
+
+    @property
     def patience(self) -> int | None:
         """How long after a match somebody must ask for its judgement; None where matches alone do."""
         return self.delay + self.lateness if self.timing != "prompt" or self.absent >= 0 else None

@@ -12,9 +12,11 @@ from collections.abc import Sequence
 
 import msgspec
 
+from audit.event import MICROSECONDS
 from rules.correlation import EPISODE, Correlation, Entry
 from rules.correlation_evidence import Evidence
 from rules.correlation_measure import (
+    FOR_EVER,
     Fraction,
     Prompt,
     affected,
@@ -30,6 +32,8 @@ from rules.correlation_section import TEMPORAL
 VERSION = 2
 MOST_BINS = 8
 MOST_ABSENTS = 500
+SPARSE, GRACE = 64, 12 * 3600 * MICROSECONDS
+"""A window of so few matches keeps them so much longer than it must: workers that catch up read partitions unevenly."""
 FEW = 4
 """Times that are judged one by one rather than by a sweep."""
 
@@ -55,6 +59,7 @@ class Packed(msgspec.Struct, array_like=True, frozen=True, gc=False):
     absents: list[int]
     settled: int
     newest: int
+    floor: int
     evicted: int
 
 
@@ -86,6 +91,7 @@ class Window:
         "entries",
         "evicted",
         "fired",
+        "floor",
         "newest",
         "news",
         "reached",
@@ -103,6 +109,7 @@ class Window:
         self.absents: list[int] = packed.absents if packed else []
         self.settled = packed.settled if packed else -1
         self.newest = packed.newest if packed else 0
+        self.floor = packed.floor if packed else 0
         self.evicted = packed.evicted if packed else 0
         self.news: list[int] = []
         self._packed: msgspec.Raw | None = None
@@ -143,6 +150,7 @@ class Window:
                 self.absents,
                 self.settled,
                 self.newest,
+                self.floor,
                 self.evicted,
             )
             self._packed = msgspec.Raw(_ENCODE(stored))
@@ -166,12 +174,12 @@ class Window:
                 self._reach(time)
         elif not self._take_among(entry):
             return
-        if self._absent >= 0 or not self._at_once:
-            self.settle(self.newest - self._slack)
-        times, horizon = self.times, self.newest - self._keep
+        times = self.times
+        horizon = self.newest - (self._keep if len(times) > SPARSE else self._keep + GRACE)
         if times and times[len(times) // 4] <= horizon:
             self._prune(horizon)
         if len(times) > self._most:
+            self.settle(self.newest - self._slack)
             self._evict()
 
     def _remembered(self, end: int) -> Prompt:
@@ -185,7 +193,7 @@ class Window:
     def _take_among(self, entry: Entry) -> bool:
         """A match at a time that has been, or of the same time as the newest; False where nothing changes."""
         time = entry.time
-        if time <= self.newest - self._keep:
+        if time <= self.floor:
             self.evicted += 1
             return False
         if time == self.newest and self.times and self.times[-1] == time:
@@ -314,11 +322,14 @@ class Window:
         self._packed = None
         self.settle(until)
 
-    def retell(self, nested: str) -> None:
-        """A window counted here knows more: the findings that rest on it are told again."""
+    def retell(self, nested: set[str]) -> None:
+        """Findings counted here have grown: those that rest on them are told again."""
+        self._packed = None
         for entry in self.entries:
-            if entry.source == nested:
+            if entry.event_id in nested:
                 self._touch(entry.time)
+        for one in self.bins:
+            one.untold = one.untold or any(entry.event_id in nested for entry in one.spilled.nested)
 
     def settle(self, until: int) -> None:
         """Judges what can no longer change: no match at or before `until` is still to come."""
@@ -385,12 +396,16 @@ class Window:
         """The event time at which something is to be judged or told; None where nothing waits."""
         lateness = self.correlation.lateness
         dues = [self._since(one) + lateness for one in self.bins if one.untold]
-        if self._absent >= 0 or not self._at_once:
-            waiting = self.reached if self._absent >= 0 else self.times
-            first = bisect_right(waiting, self.settled)
-            if first < len(waiting):
-                dues.append(waiting[first] + self.correlation.delay + lateness)
+        first = self._undecided() if self._absent >= 0 or not self._at_once else FOR_EVER
+        if first < FOR_EVER:
+            dues.append(first + self.correlation.delay + lateness)
         return min(dues, default=None)
+
+    def _undecided(self) -> int:
+        """The first time that is still to be judged."""
+        waiting = self.reached if self._absent >= 0 else self.times
+        first = bisect_right(waiting, self.settled)
+        return waiting[first] if first < len(waiting) else FOR_EVER
 
     def ready(self, until: int) -> list[Bin]:
         """The bins to be told, now that no match at or before `until` is still to come; they count as told."""
@@ -434,6 +449,9 @@ class Window:
 
     def _prune(self, horizon: int) -> None:
         """Forgets what no judgement can need again."""
+        if self._absent >= 0 or not self._at_once:
+            horizon = min(horizon, self._undecided() - self._span - self.correlation.within - 1)
+        self.floor = max(self.floor, horizon)
         self._cut(bisect_right(self.times, horizon))
         del self.reached[: bisect_right(self.reached, horizon)]
         del self.absents[: bisect_right(self.absents, horizon)]

@@ -7,6 +7,7 @@ keeps its id, so whoever hears the last one has heard everything.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 import msgspec
@@ -31,19 +32,24 @@ class Windows:
     """Windows by correlation and group, the longest unused first; unpacked when they are touched.
 
     `dues` are the event times at which windows have something to judge or to tell. `dropped` counts windows that had
-    to go, `evicted` what has been evicted since it was read last.
+    to go; `days` is how long the longest window may be needed.
     """
 
-    __slots__ = ("_entity", "_kept", "_leaving", "_touched", "dropped", "dues")
+    __slots__ = ("_entity", "_kept", "_leaving", "_touched", "days", "dropped", "dues")
 
     def __init__(
-        self, entity: str, kept: dict[str, msgspec.Raw] | None = None, dues: dict[str, int] | None = None
+        self,
+        entity: str,
+        kept: dict[str, msgspec.Raw] | None = None,
+        dues: dict[str, int] | None = None,
+        days: int = 0,
     ) -> None:
         self._entity = entity
         self._kept: dict[str, Window | msgspec.Raw] = dict(kept or {})
         self._touched: dict[str, Window] = {}
         self._leaving: list[tuple[str, Window]] = []
         self.dues = dues or {}
+        self.days = days
         self.dropped = 0
 
     def __len__(self) -> int:
@@ -61,6 +67,7 @@ class Windows:
     def _take(self, correlation: Correlation, group: str, entry: Entry, find: Find) -> int:
         key = f"{correlation.id}{BETWEEN}{group}"
         window = self._touch(key, correlation)
+        self.days = max(self.days, correlation.days)
         before = window.evicted
         window.take(entry)
         gone = window.evicted - before
@@ -109,19 +116,26 @@ class Windows:
         return min(self.dues.values(), default=None)
 
     def tick(self, now: Now, find: Find) -> int:
-        """Judges what waits for time to pass: absence, "less than", averages. Returns how much had to go."""
+        """Judges what waits for time to pass: absence, "less than", averages. Returns how much had to go.
+
+        In the order of time over all windows, as if it had been asked all the while: what one fires for, another counts.
+        """
         gone = 0
-        for key in list(self.dues):
+        queue = [(due, key) for key, due in self.dues.items()]
+        heapify(queue)
+        while queue:
+            due, key = heappop(queue)
             name, _, group = key.partition(BETWEEN)
             correlation = find(name)
             if correlation is None or key not in self._kept:
-                del self.dues[key]
-                continue
-            until = now(correlation.sources) - correlation.lateness
-            if self.dues[key] - correlation.lateness <= until:
+                self.dues.pop(key, None)
+            elif due <= now(correlation.sources):
                 window = self._touch(key, correlation)
-                window.judge(until)
+                window.judge(due - correlation.lateness)
                 gone += self._pass_on(key, group, window, find)
+                after = window.due()
+                if after is not None and after > due:
+                    heappush(queue, (after, key))
         return gone
 
     def ends(self, name: str, find: Find) -> bool:
@@ -160,15 +174,17 @@ class Windows:
         """A nested correlation that grew is evidence of the one that names it: that one tells anew."""
         parent = window.correlation.parent
         outer = find(parent.correlation) if parent else None
-        if parent is None or outer is None or not any(one.untold for one in window.bins):
+        group = key.partition(BETWEEN)[2]
+        grown = {finding_id(window.correlation, group, one.index) for one in window.bins if one.untold}
+        if parent is None or outer is None or not grown:
             return
-        parts = key.split(BETWEEN)[1:]
+        parts = group.split(BETWEEN)
         above_key = f"{outer.id}{BETWEEN}{BETWEEN.join(parts[at] for at in parent.picks)}"
         kept = self._kept.get(above_key)
         if kept is None:
             return
         above = self._kept[above_key] = self._touched[above_key] = _opened(kept, outer)
-        above.retell(key)
+        above.retell(grown)
         self._touch_outer(above_key, above, find)
 
     def _finding(self, window: Window, group: str, one: Bin, version: Version, find: Find) -> Finding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from audit.event import MICROSECONDS
 from audit.redact import redact
 from rules.compile import RuleSet
 from rules.condition import called
@@ -177,4 +178,13 @@ def _needs(correlation: Correlation) -> str:
         "temporal_ordered": "all of its rules, in their order",
     }.get(correlation.kind, f"{correlation.kind} of {field} {bounds}")
     by = ", ".join(map(called, correlation.group_by))
-    return f"{what} within {correlation.timespan // 1_000_000} s" + (f" for the same {by}" if by else "")
+    return f"{what} within {span_text(correlation.timespan)}" + (f" for the same {by}" if by else "")
+
+
+def span_text(microseconds: int) -> str:
+    """A stretch of time as rules write it: 1h30m."""
+    seconds, text = microseconds // MICROSECONDS, ""
+    for unit, size in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, seconds = divmod(seconds, size)
+        text += f"{count}{unit}" if count else ""
+    return text or "0s"

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from audit.event import MICROSECONDS, rfc3339
+from audit.event import rfc3339
 from rules.backtest import DAY, Span, Tally
 from rules.compile import RuleSet
 from rules.condition import called
 from rules.correlation import Correlation, feeds_of
 from rules.exceptions import Excuse
+from rules.explain_correlation import span_text
 from rules.find import everything
 from rules.reach import Seen, never_fires
 from rules.rule import Rule
@@ -98,7 +99,7 @@ def _state(
     per_day = tally.fires / span.days
     if rule.stage == "off":
         return "off", "it is asked nothing"
-    if per_day > noisy:
+    if per_day > noisy and not rule.silent:
         user, count = tally.users.most_common(1)[0]
         return "noisy", f"{per_day:.1f} fires a day, {count / tally.fires:.0%} of them by {user}"
     if tally.fires == 0:
@@ -123,7 +124,7 @@ def _quiet(rule: Rule | Correlation, tally: Tally, span: Span, dead: Mapping[str
         ids = {feed.rule_id for feed in feeds_of(rule)}
         if ids <= dead.keys():
             return "cannot fire", "none of the rules it counts can"
-        return "silent", f"never reached within {rule.timespan // MICROSECONDS} s"
+        return "silent", f"never enough within {span_text(rule.timespan)}"
     if rule.id in dead:
         missing = ", ".join(map(called, dead[rule.id])) or "what it asks"
         return "cannot fire", f"never in these logs: {missing}"

@@ -29,7 +29,8 @@ class Backtest:
     """What one set of rules did: a tally for each rule and correlation by id, and the alerts in their last revision.
 
     Matches of rules in shadow, and of silent ones that correlations count, are in the tallies; they alert nobody.
-    `excuses` counts the matches each exception took away, by its id.
+    `excuses` counts the matches each exception took away, by its id. `parts` counts, by rule, the alerts with a finding
+    of it in them, `alone` those with no other.
     """
 
     detections: Detections
@@ -37,17 +38,14 @@ class Backtest:
     tallies: dict[str, Tally] = field(default_factory=dict)
     excuses: Counter[str] = field(default_factory=Counter)
     alerts: list[Alert] = field(default_factory=list)
+    parts: Counter[str] = field(default_factory=Counter)
+    alone: Counter[str] = field(default_factory=Counter)
     faults: list[Fault] = field(default_factory=list)
 
     @property
     def rules(self) -> RuleSet:
         """The rules that were run."""
         return self.detections.rules
-
-    def taking_part(self, rule_id: str) -> tuple[int, int]:
-        """Alerts with a finding of this rule in them, and those with no other."""
-        names = [{finding.detection for finding in alert.findings} for alert in self.alerts]
-        return sum(rule_id in each for each in names), sum(each == {rule_id} for each in names)
 
     @property
     def updates(self) -> int:
@@ -126,12 +124,43 @@ def _watched(test: Backtest) -> Detections:
     return replace(test.detections, rules=_Watched(rules, heard))
 
 
+def matches_of(
+    events: Iterable[AuditEvent],
+    detections: Detections,
+    rule_ids: set[str],
+    on_events: Callable[[Sequence[AuditEvent]], None] | None = None,
+) -> list[View]:
+    """The events that match any of these rules, each once, as the pipeline sees them; excused or not."""
+    found: dict[tuple[str, str], View] = {}
+
+    def heard(rule: Rule, view: View) -> None:
+        if rule.id in rule_ids:
+            found.setdefault((view.event.source, view.event.id), view)
+
+    run = Run(replace(detections, rules=_Watched(detections.rules, heard)))
+
+    async def drive() -> None:
+        await run.open()
+        stream = iter(events)
+        while chunk := list(islice(stream, BATCH)):
+            if on_events:
+                on_events(chunk)
+            await run.feed(chunk)
+
+    asyncio.run(drive())
+    return list(found.values())
+
+
 def _finish(test: Backtest, run: Run) -> None:
     for finding in run.result.findings.values():
         if finding.kind == "correlation":
             test.tallies.setdefault(finding.detection, Tally()).add_finding(finding)
     test.alerts = sorted(run.result.alerts.values(), key=lambda alert: (alert.time, alert.id))
     test.faults = run.result.faults
+    for alert in test.alerts:
+        said = {finding.detection for finding in alert.findings}
+        test.parts.update(said)
+        test.alone.update(said if len(said) == 1 else ())
 
 
 def chosen(detections: Detections, ids: set[str]) -> Detections:

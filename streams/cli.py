@@ -23,7 +23,7 @@ COMMANDS = {
     "replay": "run files through the same pipeline, without broker or Redis",
     "normalise": "print files as AuditEvent JSON lines",
     "simulate": "write a sample organisation's logs with labelled attacks",
-    "rules": "check, test, list and match rules",
+    "rules": "check, test, explain, backtest and tune rules",
     "models": "train, publish and promote models",
     "alerts": "list, show, acknowledge and resolve alerts",
     "dlq": "list, show and replay dead letters",

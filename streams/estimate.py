@@ -9,6 +9,7 @@ order, whatever the batch.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 import msgspec
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from audit.finding import at_least
 from detectors.anomaly import anomaly_finding
 from detectors.baseline import Baseline
+from detectors.model import Model
 from streams.deed import Deed
 from streams.detections import Detections
 from streams.principal import Held, Principal
@@ -39,7 +41,7 @@ def estimate(batch: Sequence[Deed], detections: Detections) -> None:
             own[principal] = []
         own[principal].append(deed)
         rows.append(deed.row())
-        bars.append(model.bar(principal.baseline))
+        bars.append(_bar(deed, principal.baseline, model))
         deed.take(suspected=False)
     strangeness = model.score(rows) if rows else np.empty(0)
     strange: dict[Principal, Deed] = {}
@@ -58,33 +60,49 @@ def estimate(batch: Sequence[Deed], detections: Detections) -> None:
 
 
 def _go_again(deeds: Sequence[Deed], principal: Principal, detections: Detections) -> None:
-    """Folds one principal's deeds by runs, each guessed to end like the deed before it."""
-    model = detections.model
-    place, length, guess = 0, 1, True
+    """Folds one principal's deeds by runs, each guessed to end like the deed before it.
+
+    A run is as long as runs of its guess lately turned out: it doubles while the guess holds to its end.
+    """
+    place, guess, lengths = 0, True, {True: 1, False: 1}
     while place < len(deeds):
-        run = deeds[place : place + length]
-        usuals, rows = [], []
-        for deed in run:
-            row = deed.row()
-            usuals.append(principal.copy_of_usual())
-            rows.append(row)
-            deed.take(guess)
-        for deed, value, usual, row in zip(run, model.score(rows).tolist(), usuals, rows, strict=True):
-            place += 1
-            suspected = _judge(deed, value, usual[0], row, detections)
-            if suspected != guess and not deed.grave:
-                principal.restore(usual)
-                deed.take(suspected)
-                length, guess = 0, suspected
-                break
-        length = min(max(1, 2 * length), LONGEST_RUN)
+        run = deeds[place : place + lengths[guess]]
+        held = _guessed_right(run, guess, principal, detections)
+        place += min(held + 1, len(run))
+        if held == len(run):
+            lengths[guess] = min(2 * held, LONGEST_RUN)
+        else:
+            lengths[guess] = max(1, held)
+            guess = not guess
+
+
+def _guessed_right(run: Sequence[Deed], guess: bool, principal: Principal, detections: Detections) -> int:
+    """Folds a run as guessed; returns how many deeds ended so. The first that did not is taken as it did end."""
+    usuals, rows = [], []
+    for deed in run:
+        rows.append(deed.row())
+        usuals.append(principal.copy_of_usual())
+        deed.take(guess)
+    strangeness = detections.model.score(rows).tolist()
+    for number, (deed, value, usual, row) in enumerate(zip(run, strangeness, usuals, rows, strict=True)):
+        suspected = _judge(deed, value, usual[0], row, detections)
+        if suspected != guess and not deed.grave:
+            principal.restore(usual)
+            deed.take(suspected)
+            return number
+    return len(run)
 
 
 def _judge(deed: Deed, strangeness: float, baseline: Baseline, row: list[float], detections: Detections) -> bool:
     """Whether the deed is suspected for its strangeness; adds its finding where it deserves one."""
     deed.strangeness = strangeness
-    if strangeness < detections.model.bar(baseline):
+    if strangeness < _bar(deed, baseline, detections.model):
         return False
     told = anomaly_finding(detections.model, baseline, deed.event, row, strangeness)
     deed.findings.append(msgspec.structs.replace(told, version=detections.version))
     return at_least(told.severity, "medium")
+
+
+def _bar(deed: Deed, baseline: Baseline, model: Model) -> float:
+    """From where its strangeness is worth a finding: that of a young baseline adds nothing to what a rule suspects."""
+    return inf if deed.grave and baseline.young else model.bar(baseline)

@@ -28,8 +28,7 @@ from streams.ruling import apply_rules
 from streams.store import DAY, Entry
 
 ENTITY_TTL = 8 * DAY
-"""Of an entity without windows; one with windows is kept as long as the longest of them may be."""
-WINDOWS_TTL = 100 * DAY
+"""Of an entity at least; one with windows is kept as long as the longest of them may be needed."""
 
 
 class Score:
@@ -102,6 +101,7 @@ class Stored(msgspec.Struct, array_like=True, frozen=True):
     risk: risk.RiskState | None = None
     windows: dict[str, msgspec.Raw] = {}
     dues: dict[str, int] = {}
+    days: int = 0
 
 
 class Entity:
@@ -111,7 +111,7 @@ class Entity:
 
     def __init__(self, key: str, stored: Stored) -> None:
         self.risk = stored.risk
-        self.windows = Windows(key, stored.windows, stored.dues)
+        self.windows = Windows(key, stored.windows, stored.dues, stored.days)
         self._episode = -1
 
     def turns(self, time: int) -> bool:
@@ -149,8 +149,9 @@ class Correlate:
     def pack(self, key: str, state: Entity) -> list[Entry]:
         """See Stage."""
         windows = state.windows.pack()
-        stored = Stored(state.risk, windows, dict(sorted(state.windows.dues.items())))
-        return [Entry(f"e:{key}", _ENCODE(stored), WINDOWS_TTL if windows else ENTITY_TTL)]
+        days = state.windows.days
+        stored = Stored(state.risk, windows, dict(sorted(state.windows.dues.items())), days)
+        return [Entry(f"e:{key}", _ENCODE(stored), max(ENTITY_TTL, (days + 2) * DAY))]
 
     def due(self, state: Entity) -> int | None:
         """See TickingStage."""

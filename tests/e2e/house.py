@@ -22,7 +22,7 @@ from streams.settings import Settings
 AUDITWATCH = Path(sys.executable).with_name("auditwatch")
 PATIENCE = 60.0
 PARTITIONS, RAW_PARTITIONS = 4, 2
-SESSION_SECONDS = 3
+SESSION_SECONDS = 2
 """Shorter than in production, where most of each of these tests would be waiting for dead members to be missed."""
 
 

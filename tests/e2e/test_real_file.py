@@ -12,7 +12,7 @@ from streams.load import load_detections
 from streams.replay import Source, events_of, replay
 from tests.e2e.conftest import ARRIVAL
 from tests.e2e.house import House
-from tests.e2e.logbook import Logbook
+from tests.e2e.logbook import Logbook, told_by
 
 FILE = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "cloudtrail" / "invictus.raw.jsonl.gz"
 
@@ -27,6 +27,6 @@ async def test_a_recorded_intrusion_raises_the_alerts_of_its_replay(empty_house:
     async with Logbook(empty_house.settings) as book:
         await empty_house.ingest("cloudtrail", FILE)
         await book.assert_exact(detections, ids)
-        assert book.alerts == {alert.id: to_line(alert) for alert in told.alerts.values()}
+        assert told_by(book.alerts) == told_by({alert.id: to_line(alert) for alert in told.alerts.values()})
         assert len(book.alerts) >= 1
     worker.end()

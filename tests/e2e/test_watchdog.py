@@ -12,7 +12,7 @@ from tests.e2e.house import house
 IMPATIENT = """
 import time
 from streams import cli, engine, watchdog
-watchdog.STUCK_SECONDS, watchdog.FROZEN_SECONDS, watchdog.LOOK_SECONDS, engine.LOOK_SECONDS = 4.0, 4.0, 0.5, 0.5
+watchdog.STUCK_SECONDS, watchdog.FROZEN_SECONDS, watchdog.LOOK_SECONDS, engine.LOOK_SECONDS = 3.0, 1.5, 0.3, 0.3
 """
 FREEZING = """
 async def freeze(*_):
@@ -62,6 +62,6 @@ async def test_an_idle_worker_stays(own_broker: Broker, tmp_path: Path, few_logs
         await worker.ready()
         await built.ingest("okta", few_logs.files["okta"])
         await worker.folds()
-        await asyncio.sleep(6.0)  # longer than it would wait for work that does not get done
+        await asyncio.sleep(4.5)  # longer than it would wait for work that does not get done
         assert worker.alive
         worker.end()
