@@ -19,7 +19,7 @@ import yaml
 from audit.context import EMPTY
 from audit.event import AuditEvent
 from audit.sources.reader import read
-from benchmarks.data import cloudtrail
+from benchmarks.steps import source
 from rules.compile import RuleSet
 from rules.sigma import library, load
 
@@ -42,7 +42,7 @@ def best(run: Callable[[], Any], times: int = 7) -> float:
 
 def pairs() -> list[Pair]:
     """Real CloudTrail events with their decoded records."""
-    _, raws = cloudtrail()
+    raws = source()
     payloads = [b"[" + b",".join(raws[start : start + 50]) + b"]" for start in range(0, len(raws), 50)]
     read_ = (answer for payload in payloads for answer in read("cloudtrail", payload, 2**52, EMPTY))
     return [(event, orjson.loads(event.raw)) for answer in read_ if isinstance(answer, list) for event in answer]
@@ -104,7 +104,7 @@ def main() -> None:
     events = pairs()
     folder = SIGMA / "cloud/aws"
     originals = [yaml.safe_load(file.read_text()) for file in sorted(folder.rglob("*.yml"))]
-    print(f"\nRules, {len(events)} {cloudtrail()[0]} events, one core, parsing excluded")
+    print(f"\nRules, {len(events)} CloudTrail events, one core, parsing excluded")
     few = _row("SigmaHQ's CloudTrail rules", load([folder]), events, "100k")
     many = 0.0
     for count, goal in ((500, "40k"), (2000, "15k")):

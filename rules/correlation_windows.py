@@ -118,7 +118,7 @@ class Windows:
     def tick(self, now: Now, find: Find) -> int:
         """Judges what waits for time to pass: absence, "less than", averages. Returns how much had to go.
 
-        In the order of time over all windows, as if it had been asked all the while: what one fires for, another counts.
+        In the order of time over all windows, as if asked all the while: what one fires for, another may count.
         """
         gone = 0
         queue = [(due, key) for key, due in self.dues.items()]

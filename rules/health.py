@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from audit.event import rfc3339
 from rules.backtest import DAY, Span, Tally
 from rules.compile import RuleSet
-from rules.condition import called
 from rules.correlation import Correlation, feeds_of
 from rules.exceptions import Excuse
 from rules.explain_correlation import span_text
 from rules.find import everything
-from rules.reach import Seen, never_fires
 from rules.rule import Rule
+from rules.unreachable import Blocked
 
 State = Literal["ok", "noisy", "stale", "excused", "silent", "no events", "cannot fire", "off"]
 
@@ -25,6 +24,7 @@ STALE_DAYS = 7
 GAPS = 5
 """A rule is stale when it has been quiet for STALE_DAYS, and for so many of its usual gaps."""
 MOSTLY_EXCUSED = 0.9
+_NAMED = 3
 SOON = 7 * DAY
 """How long before its end an exception is worth a word."""
 
@@ -54,7 +54,7 @@ class ExceptionHealth:
 
 
 def health(
-    rules: RuleSet, tallies: Mapping[str, Tally], span: Span, seen: Seen, noisy: float = NOISY_PER_DAY
+    rules: RuleSet, tallies: Mapping[str, Tally], span: Span, cannot: Iterable[Blocked], noisy: float = NOISY_PER_DAY
 ) -> list[Health]:
     """The health of every rule and correlation of a set, worst first.
 
@@ -62,10 +62,10 @@ def health(
         rules: the set that was run.
         tallies: what each rule did, by id.
         span: the stretch of logs.
-        seen: which fields each source's records held (`rules.reach.seen_fields`).
+        cannot: the rules that need a field no record of them has (`rules.unreachable.blocked`).
         noisy: fires a day from which a rule is called noisy.
     """
-    dead = {one.rule.id: one.fields for one in never_fires(rules, seen)}
+    dead = {one.dead.rule.id: one for one in cannot}
     found = [_health(one, tallies.get(one.id, Tally()), span, dead, noisy) for one in everything(rules)]
     return sorted(found, key=lambda one: (_ORDER[one.state], -one.fires, one.rule.title))
 
@@ -82,9 +82,7 @@ _ORDER: dict[State, int] = {
 }
 
 
-def _health(
-    rule: Rule | Correlation, tally: Tally, span: Span, dead: Mapping[str, Sequence[str]], noisy: float
-) -> Health:
+def _health(rule: Rule | Correlation, tally: Tally, span: Span, dead: Mapping[str, Blocked], noisy: float) -> Health:
     per_day = tally.fires / span.days
     everyone = tally.fires + tally.excused
     share = tally.excused / everyone if everyone else 0.0
@@ -94,7 +92,7 @@ def _health(
 
 
 def _state(
-    rule: Rule | Correlation, tally: Tally, span: Span, dead: Mapping[str, Sequence[str]], noisy: float
+    rule: Rule | Correlation, tally: Tally, span: Span, dead: Mapping[str, Blocked], noisy: float
 ) -> tuple[State, str]:
     per_day = tally.fires / span.days
     if rule.stage == "off":
@@ -113,7 +111,7 @@ def _state(
     return "ok", ""
 
 
-def _quiet(rule: Rule | Correlation, tally: Tally, span: Span, dead: Mapping[str, Sequence[str]]) -> tuple[State, str]:
+def _quiet(rule: Rule | Correlation, tally: Tally, span: Span, dead: Mapping[str, Blocked]) -> tuple[State, str]:
     """Why a rule has not fired at all."""
     if tally.excused:
         return "excused", f"all {tally.excused} matches are excused"
@@ -122,13 +120,16 @@ def _quiet(rule: Rule | Correlation, tally: Tally, span: Span, dead: Mapping[str
         return "no events", f"no events of {', '.join(sorted(sources))}"
     if isinstance(rule, Correlation):
         ids = {feed.rule_id for feed in feeds_of(rule)}
-        if ids <= dead.keys():
+        if all(rule_id in dead and dead[rule_id].fit for rule_id in ids):
             return "cannot fire", "none of the rules it counts can"
         return "silent", f"never enough within {span_text(rule.timespan)}"
-    if rule.id in dead:
-        missing = ", ".join(map(called, dead[rule.id])) or "what it asks"
-        return "cannot fire", f"never in these logs: {missing}"
-    return "silent", "its fields occur, what it looks for has not happened"
+    found = dead.get(rule.id)
+    if found is None:
+        return "silent", "its fields occur, what it looks for has not happened"
+    missing = ", ".join(found.dead.fields[:_NAMED]) + (", ..." if len(found.dead.fields) > _NAMED else "")
+    if found.fit:
+        return "cannot fire", f"{found.fit} events fit but for {missing}, which none has"
+    return "silent", f"nothing of the kind has happened (no record has {missing})"
 
 
 def exceptions_health(excuses: Iterable[Excuse], used: Mapping[str, int], now: int) -> list[ExceptionHealth]:

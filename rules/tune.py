@@ -47,6 +47,7 @@ _PREFERRED = (
 )
 """Normalised fields an exception may name, the most telling first."""
 _ANCHORS = frozenset({"actor.id", "actor.name", "target.id", "target.name", "resource.name", "source_ip"})
+_PEOPLE = frozenset({"auditwatch.actor.id", "auditwatch.actor.name", "auditwatch.target.id"})
 _VOLATILE = re.compile(
     r"time|(?<!up)date|uuid|nonce|(event|request|insert|audit|trace|correlation|session|document|transaction|operation"
     r"|unique|token)_?id|^_id$|(^|\.)(id|version|seq\w*)$|published|timestamp|latency|duration|signature|digest",
@@ -212,7 +213,7 @@ def _test(name: str, false: Sequence[View], rank: int) -> Iterator[Test]:
         values.setdefault(text.lower(), text)
         if len(values) > MOST_ALTERNATIVES:
             return
-    if len(values) > 1 and len(values) == len(false) > 2:  # another value each time
+    if len(values) > 1 and len(values) == len(false) > 2 and name not in _PEOPLE:  # another value each time
         return
     wanted = tuple(sorted(values.values()))
     leaves = tuple(Leaf(name, "equals", text) for text in wanted)

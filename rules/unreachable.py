@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence, Set
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import NamedTuple
 
 from rules.closure import compiled
 from rules.compile import RuleSet
@@ -20,6 +21,13 @@ from rules.rule import Rule
 MOST_NAMED = 4
 
 
+class Blocked(NamedTuple):
+    """A rule that cannot fire, and how many events fit but for the fields that are missing: none, and all is well."""
+
+    dead: Dead
+    fit: int
+
+
 def unreachable(rules: RuleSet, paths: Sequence[Path], seen: Seen, views: Iterable[View]) -> list[RuleError]:
     """What to say of rules that cannot fire on these events although the events they are about are there.
 
@@ -31,15 +39,18 @@ def unreachable(rules: RuleSet, paths: Sequence[Path], seen: Seen, views: Iterab
         seen: the fields each source's records held.
         views: the same records.
     """
-    dead = {one.rule.id: one for one in never_fires(rules, seen) if one.fields}
-    lenient = RuleSet([_lenient(one) for one in dead.values()])
-    fit = Counter(rule.id for view in views for rule in lenient.matching(view))
     documents = {identity(document): document for document in documents_of(paths)[0]}
-    return sorted(
-        _error(documents[rule_id], one, fit[rule_id], seen)
-        for rule_id, one in dead.items()
-        if fit[rule_id] and rule_id in documents
-    )
+    found = blocked(rules, seen, views)
+    named = [one for one in found if one.fit and one.dead.rule.id in documents]
+    return sorted(_error(documents[one.dead.rule.id], one, seen) for one in named)
+
+
+def blocked(rules: RuleSet, seen: Seen, views: Iterable[View]) -> list[Blocked]:
+    """The rules that cannot fire on these events, each with how many of them lack nothing but its missing fields."""
+    dead = [one for one in never_fires(rules, seen) if one.fields]
+    lenient = RuleSet([_lenient(one) for one in dead])
+    fit = Counter(rule.id for view in views for rule in lenient.matching(view)) if dead else Counter[str]()
+    return [Blocked(one, fit[one.rule.id]) for one in dead]
 
 
 def _lenient(dead: Dead) -> Rule:
@@ -63,7 +74,8 @@ def _granted(node: Node, missing: Set[str], wanted: bool) -> Node:
             return Or(tuple(_granted(child, missing, wanted) for child in children))
 
 
-def _error(document: Document, dead: Dead, fit: int, seen: Seen) -> RuleError:
+def _error(document: Document, found: Blocked, seen: Seen) -> RuleError:
+    dead, fit = found
     named = ", ".join(dead.fields[:MOST_NAMED]) + (", ..." if len(dead.fields) > MOST_NAMED else "")
     what = f"it can never fire on these logs: {fit} events fit but for {named}, which no record of them has"
     there = sorted({path for source in dead.sources for path in seen[source]})

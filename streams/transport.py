@@ -22,7 +22,7 @@ import faust
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, Message
 
-FETCH_WAIT_MS = 50
+FETCH_WAIT_MS = 25
 """How long the broker may wait for more before it answers a fetch (Faust: 1500)."""
 POLL_SECONDS = 1.0
 

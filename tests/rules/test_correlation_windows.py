@@ -107,7 +107,7 @@ def test_a_match_beyond_the_lateness_is_counted_as_evicted() -> None:
     find = {"c1": rule}.get
     for at in range(100):
         assert windows.take(matched(entry(at)), find) == 0
-    assert windows.take(matched(entry(50)), find) == 1
+    assert windows.take(matched(entry(45)), find) == 1
     assert windows.take(matched(entry(98.5)), find) == 0
 
 

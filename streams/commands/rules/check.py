@@ -14,7 +14,7 @@ from rules.sigma import load
 from rules.unreachable import unreachable
 from streams.commands.common import problems
 from streams.commands.out import counting, echo_json, json_option
-from streams.commands.rules.given import Logs, logs_of, now, paths_argument, paths_of, view_of
+from streams.commands.rules.given import Logs, logs_of, now, paths_argument, paths_of, ticked, view_of
 from streams.load import declared
 from streams.settings import Settings
 
@@ -45,6 +45,8 @@ def command(
     if logs or trail:
         with problems():
             given = logs_of(logs, Settings(), declared(None), trail, (None, None))
+            if not given.again:
+                raise click.UsageError("logs are read twice: give --logs a file, not -")
             errors = sorted({*errors, *_unreachable(where, given)})
     for error in errors:
         echo_json(error) if as_json else click.echo(str(error))
@@ -72,5 +74,6 @@ def _unreachable(paths: Sequence[Path], logs: Logs) -> list[RuleError]:
         for event in logs.events():
             tick(1)
             seen_fields(view_of(event).record, seen.setdefault(event.source, set()))
+    logs.complain()
     with counting("looking for rules that cannot fire") as tick:
-        return unreachable(rules, paths, seen, (view_of(event) for event in logs.events()))
+        return unreachable(rules, paths, seen, ticked(map(view_of, logs.events()), tick))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,12 +92,18 @@ class Logs:
 
     def events(self) -> Iterator[AuditEvent]:
         """The events of all of them by time; one file keeps its order."""
+        self.rejects.clear()
         if self.trail is not None:
             yield from trail.read(self.trail, self.since, self.until)
             return
         for event in events_of(self.sources, self.context, now(), self.rejects):
             if (self.since is None or event.time >= self.since) and (self.until is None or event.time < self.until):
                 yield event
+
+    @property
+    def again(self) -> bool:
+        """Whether they can be read a second time: standard input cannot."""
+        return all(source.path != "-" for source in self.sources)
 
     def complain(self) -> None:
         """Says on standard error how many records could not be read."""
@@ -160,3 +166,10 @@ def view_of(event: AuditEvent) -> View:
     except orjson.JSONDecodeError:
         record = {}
     return View(event, record if isinstance(record, dict) else {})
+
+
+def ticked(views: Iterable[View], tick: Callable[[int], None]) -> Iterator[View]:
+    """The same, counted as they go by."""
+    for view in views:
+        tick(1)
+        yield view

@@ -10,10 +10,11 @@ import click
 from audit.event import AuditEvent, rfc3339
 from rules.health import NOISY_PER_DAY, ExceptionHealth, Health, exceptions_health, health
 from rules.reach import seen_fields
+from rules.unreachable import blocked
 from streams.backtest import backtest
 from streams.commands.common import config_option, settings_of
 from streams.commands.out import counting, echo_json, json_option
-from streams.commands.rules.given import answers, logs_of, logs_options, now, paths_of, rules_option, view_of
+from streams.commands.rules.given import answers, logs_of, logs_options, now, paths_of, rules_option, ticked, view_of
 from streams.commands.rules.table import Column, echo_table, heading
 from streams.load import load_detections
 
@@ -44,10 +45,10 @@ def command(
 
     \b
     noisy        fires more than --noisy times a day
-    cannot fire  needs fields these logs never hold
+    cannot fire  events fit but for a field that none of them has
     stale        has fired, but not for a week and five of its usual gaps
     excused      exceptions take most of its matches away
-    silent       has not fired although its fields occur
+    silent       what it looks for has not happened
     no events    nothing came of its sources
 
     \b
@@ -69,7 +70,10 @@ def command(
 
             (test,) = backtest(logs.events(), [detections], on_events=passed)
         logs.complain()
-    found = health(detections.rules, test.tallies, test.span, seen, noisy)
+        with counting("looking for rules that cannot fire") as tick:
+            again = logs.events() if logs.again else iter(())
+            cannot = blocked(detections.rules, seen, ticked(map(view_of, again), tick))
+    found = health(detections.rules, test.tallies, test.span, cannot, noisy)
     ends = exceptions_health(detections.rules.exceptions, test.excuses, now())
     if as_json:
         for line in [*map(_line, found), *map(_exception_line, ends)]:

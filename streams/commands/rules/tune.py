@@ -72,7 +72,8 @@ def command(rule: str, sources: tuple[str, ...], **given: Any) -> None:
             marks_of(given[name], _sources(one, detections), detections.context, now())
             for name in ("false_positives", "true_positives")
         )
-        true.ids |= set(labels_of(attacks_of(given["labels"]))) - false.ids
+        true.ids |= set(labels_of(attacks_of(given["labels"])))
+        _refuse(false.ids & true.ids)
         matches = _matches(one, detections, sources, given, (false, true))
         proposal = _proposed(matches)
         text = exception_yaml(one, proposal, given["owner"], given["reason"] or _reason(proposal), now(), given["days"])
@@ -80,7 +81,10 @@ def command(rule: str, sources: tuple[str, ...], **given: Any) -> None:
     if given["out"]:
         with output(given["out"]) as stream:
             stream.write(text.encode())
-    _echo_line(one, text, matches, proposal) if given["as_json"] else _show(text, matches, proposal, given["out"] is None)
+    if given["as_json"]:
+        _echo_line(one, text, matches, proposal)
+    else:
+        _show(text, matches, proposal, unwritten=given["out"] is None)
 
 
 def _sources(one: Rule | Correlation, detections: Detections) -> list[str]:
@@ -117,6 +121,13 @@ def _matches(
             views += [view] if {rule.id for rule in alone.rules.matching(view)} & ids else []
     _complain(false.ids - seen, false.ids & seen - {view.event.id for view in views})
     return split(views, false.ids, true.ids)
+
+
+def _refuse(both: set[str]) -> None:
+    if both:
+        named = ", ".join(sorted(both)[:_SAMPLE])
+        click.echo(f"refused: {len(both)} events are marked false and known to be real: {named}", err=True)
+        raise click.exceptions.Exit(1)
 
 
 def _complain(missing: set[str], other: set[str]) -> None:
@@ -171,6 +182,10 @@ def _show(text: str, matches: Matches, proposal: Proposal, unwritten: bool) -> N
     if not matches.true:
         click.echo(
             "No true positive was given: nothing proves that it hides none (--true-positives, --labels).", err=True
+        )
+    if not any(test.anchors for test in proposal.tests):
+        click.echo(
+            "It names nobody and nothing: whoever fits is excused. A change of the rule may be better.", err=True
         )
     if hidden.others and unwritten:
         heading("others it would have hidden: look at them before you take it")
