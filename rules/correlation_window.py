@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -120,6 +121,8 @@ class Window:
         self._slack = correlation.slack
         self._span = correlation.timespan
         self._keep = correlation.timespan + correlation.delay + correlation.slack
+        if any(nested.patience is not None for nested in correlation.nested):
+            self._keep += GRACE  # what it counts comes when somebody has told the time
         self._prompt: Prompt | None = None
         self._fraction: Fraction | None = None
         self._same: set[Entry] | None = None
@@ -487,12 +490,12 @@ class Window:
 
     def _thin(self) -> None:
         """Without the times fired between others so near that evidence does not depend on them."""
-        kept: list[int] = []
-        for time, after in zip(self.fired, [*self.fired[1:], None], strict=True):
-            lone = after is None or not kept or after - kept[-1] >= self._span
-            if lone or {kept[-1] // self._size, after // self._size} != {time // self._size}:
+        kept = self.fired[:1]
+        for time, after in pairwise(self.fired[1:]):
+            bins = {kept[-1] // self._size, time // self._size, after // self._size}
+            if after - kept[-1] >= self._span or len(bins) > 1:
                 kept.append(time)
-        self.fired = kept
+        self.fired = [*kept, self.fired[-1]]
 
     def _repeats(self) -> list[int]:
         """Matches followed by one of the same rule, or whose value came again: a flood must not hide the rest."""

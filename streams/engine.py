@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from alerting.alert import Alert
-from streams.clock import Clock, Reading
+from streams.clock import Clock
 from streams.detections import Detections
 from streams.kafka import EVENTS, FINDINGS, MAX_MESSAGE_BYTES, RAW, client_options
 from streams.kafka_log import KafkaLog, TopicsGone
@@ -25,6 +25,7 @@ from streams.metrics import DELAY_SECONDS, STEP_SECONDS, count, gauge
 from streams.normalise import RawMessage, normalise
 from streams.outlet import Outlet
 from streams.packet import Output
+from streams.passage import Passage
 from streams.pipeline import Correlate, Score
 from streams.processor import Message, Processor
 from streams.settings import Settings
@@ -62,7 +63,7 @@ class Engine:
         self._turns = {stage: asyncio.Lock() for stage in STAGES}
         self._rewinds: set[TopicPartition] = set()
         self._clock = Clock()
-        self._passed: Reading | None = None
+        self._passage = Passage()
         self._gone = 0
         self._ending = False
 
@@ -150,12 +151,12 @@ class Engine:
             for record in chunk.records
         ]
         outputs, faults = normalise(messages, self.detections.context)
-        self._clock.see((output.item for output in outputs), int(time.time() * 1e6))
         origins = {lane: self._origin(*tp) for lane, tp in enumerate(lanes)}
         for attempt in range(1_000_000):
             try:
                 await self._outlet.packets(EVENTS, outputs, origins, self._partitions[EVENTS])
                 await self._outlet.letters(NORMALISE, dict(enumerate(lanes)), faults)
+                self._clock.see((output.item for output in outputs), int(time.time() * 1e6))
                 break
             except Exception as error:
                 await self._survive(NORMALISE, error, attempt)
@@ -269,10 +270,12 @@ class Engine:
         now = self._clock.read(int(time.time() * 1e6))
         mine = self.app.consumer.assignment()
         lags = dict.fromkeys(STAGES, 0)
-        for tp, end in (await self.log.ends(mine)).items():
+        ends = await self.log.ends(mine)
+        reached = {tp: await self.app.consumer.reached(tp) for tp in ends}
+        for tp, end in ends.items():
             stage = tp.topic if tp.topic in STAGES else NORMALISE
-            reached = await self.app.consumer.reached(tp)
-            lags[stage] += 1 if reached is None else max(0, end - reached)
+            done = reached[tp]
+            lags[stage] += 1 if done is None else max(0, end - done)
         for stage, lag in lags.items():
             gauge("lag", lag, stage)
             if not lag:
@@ -281,14 +284,9 @@ class Engine:
             if shell.last_error:
                 self.watchdog.failed(shell.last_error)
             await shell.check()
-        await self._pass_time(now, idle=not any(lags.values()))
-
-    async def _pass_time(self, now: Reading, idle: bool) -> None:
-        """Tells correlate the time of the look before, if all that was read by then has come through both stages."""
-        if idle and self._passed:
+        if passed := self._passage.look(now, ends, reached):
             async with self._turns[FINDINGS]:
-                await self.shells[FINDINGS].tick(self._passed, lambda: self.detections)
-        self._passed = now if idle else None
+                await self.shells[FINDINGS].tick(passed, lambda: self.detections)
 
     async def _check_logs(self) -> None:
         """Ends the process when a topic is not the one any more that offsets were read from."""

@@ -100,8 +100,26 @@ class Ticking(Processor[Item, State]):
         said = [verdict for _, verdict in verdicts if verdict]
         entries = self._packed([arrival for arrival, verdict in verdicts if verdict], states)
         self.evicted += sum(verdict.evicted for verdict in said)
-        outputs = [output for verdict in said for output in verdict.outputs]
-        await self._emit(outputs, [fault for verdict in said for fault in verdict.faults])
+        gaps, held = await self._claimed(entries, held)
+        ours = [verdict for arrival, verdict in verdicts if verdict and arrival.partition in held]
+        outputs = [output for verdict in ours for output in verdict.outputs]
+        await self._emit(outputs, [fault for verdict in ours for fault in verdict.faults])
+        return gaps + await self._save({number: entries[number] for number in held}, held)
+
+    async def _claimed(
+        self, entries: Mapping[int, Sequence[Entry]], held: Mapping[int, Held[State]]
+    ) -> tuple[list[Gap], dict[int, Held[State]]]:
+        """The partitions whose states are those in the store, which a write of their position proves.
+
+        A step of somebody whose time is over says what the next owner says, too. A tick would not: it says what did
+        not happen, and who has not heard of the latest must not.
+        """
+        claimed = {number: held[number] for number in entries}
+        gaps = await self._save({number: [] for number in entries}, claimed)
+        lost = {gap.partition for gap in gaps}
+        return gaps, {number: one for number, one in claimed.items() if number not in lost}
+
+    async def _save(self, entries: Mapping[int, Sequence[Entry]], held: Mapping[int, Held[State]]) -> list[Gap]:
         positions = {number: held[number].position.ticked() for number in entries}
         writes = [Write(n, held[n].raw, ENCODE(position), entries[n]) for n, position in positions.items()]
         return self._written(writes, await self._store.save(writes) if writes else [], held, positions)

@@ -9,6 +9,7 @@ from rules.sigma import library
 from tests.rules.test_sigma import GOOD
 
 TESTS = """auditwatch:
+  runbook: [Look.]
   tests:
     - {name: a, match: true, event: {eventName: CreateUser}}
     - {name: b, match: false, event: {eventName: x}}
@@ -46,14 +47,14 @@ def test_a_complete_rule_passes(tmp_path: Path) -> None:
         (
             "    - {name: a, match: true, event: {eventName: CreateUser}}\n",
             "",
-            "14:3: the rule has no test that must match",
+            "15:3: the rule has no test that must match",
         ),
         (
             "    - {name: b, match: false, event: {eventName: x}}\n",
             "",
-            "14:3: the rule has no test that must not match",
+            "15:3: the rule has no test that must not match",
         ),
-        (", near_miss: true", "", "14:3: the rule has no test that only just does not match"),
+        (", near_miss: true", "", "15:3: the rule has no test that only just does not match"),
         (
             "  condition: s\n",
             "  t: {a: b}\n  condition: s\n",

@@ -13,7 +13,7 @@ EVENTS = "".join(
 
 
 def test_a_line_for_each_match(run: Run, good: Path, place: Path) -> None:
-    (place / "log.jsonl").write_text(self.EVENTS + "no json\n")
+    (place / "log.jsonl").write_text(EVENTS + "no json\n")
     done = run("rules", "match", "cloudtrail=log.jsonl", "--rules", good, "--out", "out.jsonl")
     assert done.exit_code == 0
     rule = "11111111-1111-4111-8111-111111111111"
@@ -23,12 +23,12 @@ def test_a_line_for_each_match(run: Run, good: Path, place: Path) -> None:
 
 def test_silent_rules_are_shown_and_correlations_are_not(run: Run, good: Path) -> None:
     (good / "correlation.yml").write_text(CORRELATION)
-    done = run("rules", "match", "cloudtrail=-", "--rules", good, input=self.EVENTS)
+    done = run("rules", "match", "cloudtrail=-", "--rules", good, input=EVENTS)
     assert [line["rule_id"][:4] for line in lines(done.stdout)] == ["1111", "1111"]
 
 
 def test_takes_events_too(run: Run, good: Path, place: Path) -> None:
-    (place / "events.jsonl").write_bytes(run("normalise", "cloudtrail=-", input=self.EVENTS).stdout_bytes)
+    (place / "events.jsonl").write_bytes(run("normalise", "cloudtrail=-", input=EVENTS).stdout_bytes)
     done = run("rules", "match", "events=events.jsonl", "--rules", good)
     assert [line["event_id"] for line in lines(done.stdout)] == ["0", "2"]
 
@@ -48,6 +48,6 @@ def test_agrees_with_replay(run: Run, organisation: Path, place: Path) -> None:
 
 def test_a_broken_rule_leaves_no_file(run: Run, good: Path, place: Path) -> None:
     (good / "rule.yml").write_text("title: [")
-    (place / "log.jsonl").write_text(self.EVENTS)
+    (place / "log.jsonl").write_text(EVENTS)
     assert run("rules", "match", "cloudtrail=log.jsonl", "--rules", good, "--out", "out.jsonl").exit_code == 2
     assert not (place / "out.jsonl").exists()
