@@ -5,6 +5,7 @@ Whatever is not supported is an error with its place; nothing is skipped.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path

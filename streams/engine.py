@@ -93,6 +93,7 @@ class Engine:
         score = Processor(Score(), RedisStateStore(self._redis, "events"), score_emit)
         correlate = Ticking(Correlate(), RedisStateStore(self._redis, "findings"), self._outlet.correlate_emit())
         self.shells = {EVENTS: self._shell(score, EVENTS, adopt), FINDINGS: self._shell(correlate, FINDINGS, adopt)}
+        self._beating = asyncio.create_task(self._keep_beating())
         self.watchdog.start()
         self._connected.set()
 
@@ -225,8 +226,7 @@ class Engine:
             return f"Redis does not answer: {error!r}"
         return None
 
-    async def keep_beating(self) -> None:
-        """Tells the watchdog that the loop turns, for ever."""
+    async def _keep_beating(self) -> None:
         while True:
             self.watchdog.beat()
             await asyncio.sleep(1.0)

@@ -71,7 +71,9 @@ def test_a_difference_loses_nothing(old: set[str], new: set[str]) -> None:
 
 
 def test_what_was_hit_against_labels() -> None:
-    attacks = read_attacks([b'{"id": "x", "event_ids": ["a", "b"]}', b"", b'{"id": "y", "kind": "k", "event_ids": ["c"]}'])
+    attacks = read_attacks(
+        [b'{"id": "x", "event_ids": ["a", "b"]}', b"", b'{"id": "y", "kind": "k", "event_ids": ["c"]}']
+    )
     found = judged(["a", "b", "z"], labels_of(attacks))
     assert (found.true, found.false, found.attacks) == (2, 1, ("x",))
     assert found.precision == pytest.approx(2 / 3)

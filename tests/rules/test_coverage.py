@@ -11,9 +11,7 @@ RECORD = "{{eventName: {}, eventSource: iam.amazonaws.com, eventTime: 2026-03-02
 
 
 def rule(number: int, tags: str, *tests: tuple[str, str], stage: str = "live") -> str:
-    cases = "".join(
-        f"    - {{name: t, match: {match}, event: {RECORD.format(action)}}}\n" for match, action in tests
-    )
+    cases = "".join(f"    - {{name: t, match: {match}, event: {RECORD.format(action)}}}\n" for match, action in tests)
     return f"""title: Rule {number}
 id: 11111111-1111-4111-8111-{number:012d}
 tags: [{tags}]

@@ -26,7 +26,9 @@ def only(rule: Rule, record: dict[str, Any], **fields: Any) -> Test:
 def test_each_test_says_what_it_wants_where_it_looked_and_what_it_found(rule: RuleOf) -> None:
     test = only(rule("s: {eventName: CreateUser}\ncondition: s"), {"eventName": "createuser"})
     assert (test.held, test.wants, test.field, test.why) == (True, "eventName is CreateUser", "eventName", "")
-    assert [(place.path, place.found, place.values) for place in test.places] == [("eventName", True, ('"createuser"',))]
+    assert [(place.path, place.found, place.values) for place in test.places] == [
+        ("eventName", True, ('"createuser"',))
+    ]
     test = only(rule("s: {eventName: CreateUser}\ncondition: s"), {})
     assert (test.held, test.present, test.why) == (False, False, "missing")
 

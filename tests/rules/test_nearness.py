@@ -56,7 +56,11 @@ def test_how_near_it_came(op: Op, wanted: Any, cased: bool, value: Any, said: st
     [
         ("eventname", {"eventName": "x"}, "missing: the record has eventName, and case counts in names"),
         ("userName", {"requestParameters": {"userName": "x"}}, "missing: the record has requestParameters.userName"),
-        ("requestParameter.policy", {"requestParameters": {"policy": 1}}, "missing: the record has requestParameters.policy"),
+        (
+            "requestParameter.policy",
+            {"requestParameters": {"policy": 1}},
+            "missing: the record has requestParameters.policy",
+        ),
         ("nothing", {"eventName": "x"}, "missing"),
         ("auditwatch.target.id", {}, "missing: the normalised event has none"),
         ("auditwatch.first_seen.country", {}, "missing: only the worker and replay know the actor's past"),

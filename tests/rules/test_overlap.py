@@ -35,7 +35,9 @@ def test_the_same_logic_under_two_ids(rule_set: RuleSetOf) -> None:
 
 
 def test_the_same_in_another_source_is_another_rule(rule_set: RuleSetOf) -> None:
-    assert found(rule_set(rule(1, "s: {a: x}, condition: s"), rule(2, "s: {a: x}, condition: s", logsource="okta"))) == []
+    assert (
+        found(rule_set(rule(1, "s: {a: x}, condition: s"), rule(2, "s: {a: x}, condition: s", logsource="okta"))) == []
+    )
 
 
 def test_a_narrower_rule_adds_nothing_unless_it_is_graver(rule_set: RuleSetOf) -> None:

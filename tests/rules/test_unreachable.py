@@ -61,7 +61,7 @@ def test_a_field_wanted_by_not_null_counts_as_missing(rule_set: RuleSetOf, tmp_p
 
 def test_without_a_like_field_it_says_what_to_do(rule_set: RuleSetOf, tmp_path: Path) -> None:
     (error,) = said(rule_set(rule("  s: {zzzz: x}\n  condition: s\n")), tmp_path)
-    assert error.startswith("6:7: it can never fire on these logs: 3 events fit but for zzzz")
+    assert error.startswith("5:7: it can never fire on these logs: 3 events fit but for zzzz")
     assert error.endswith("see how the source spells it, or write a mapping")
 
 
