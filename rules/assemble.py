@@ -70,7 +70,8 @@ def assemble(parsed: Parsed, errors: list[RuleError]) -> RuleSet:
         | {name: one.id for one in parsed.correlations for name in one.names},
         {rule.id: rule.lens for rule in parsed.rules},
     )
-    silent = counted(parsed.correlations, known.ids)
+    humble = {rule.id for rule in parsed.rules if rule.document.data.get("level") == "informational"}
+    silent = counted(parsed.correlations, known.ids, humble)
     rules = [_rule(one, silent, errors) for one in filtered(parsed.rules, parsed.filters, errors)]
     correlations = correlated({one.id: one for one in parsed.correlations}, known, partial(_shared, errors), errors)
     return RuleSet(

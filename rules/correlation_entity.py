@@ -46,7 +46,7 @@ class Kept(NamedTuple):
 def kept_by(fields: Sequence[Sequence[str]]) -> Kept:
     """By what the groups are kept, given each rule's fields for the same group: the first part that all agree on."""
     for part in range(min((len(one) for one in fields), default=0)):
-        kinds = {ENTITIES.get(one[part].partition(EITHER)[0], "") for one in fields}
+        kinds = {_kind(one[part]).replace("target", "user") for one in fields}
         if len(kinds) == 1 and "" not in kinds:
             return Kept(kinds.pop(), part)
     return Kept("group")
@@ -57,11 +57,9 @@ def entity_of(kept: Kept, fields: Sequence[str], picks: Sequence[int]) -> Entity
 
     `picks` are the parts of the group that make the group of the outermost correlation, which the entity follows from.
     """
-    if kept.kind == "user":
-        return _actor
-    if kept.kind == "target":
-        return _target
     part = picks[kept.part] if kept.kind != "group" else 0
+    if kept.kind == "user":
+        return _target if _kind(fields[part]) == "target" else _actor
     if kept.kind == "ip":
         return lambda view, group: f"ip:{group.split(BETWEEN)[part]}"
     if kept.kind == "group":
@@ -74,6 +72,10 @@ def entity_of(kept: Kept, fields: Sequence[str], picks: Sequence[int]) -> Entity
         return f"{kind}:{found[0][:MOST_LENGTH] if found else ''}"
 
     return named
+
+
+def _kind(field: str) -> str:
+    return ENTITIES.get(field.partition(EITHER)[0], "")
 
 
 def _actor(view: View, group: str) -> str:

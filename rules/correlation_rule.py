@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,16 +55,24 @@ class Known:
     lenses: Mapping[str, Lens]
 
 
-def counted(correlations: Sequence[ParsedCorrelation], ids: Mapping[str, str]) -> set[str]:
-    """The ids that make no findings of their own because a correlation counts them."""
-    return {ids[name] for one in correlations if not one.section.generate for name in one.counts if name in ids}
+def counted(correlations: Sequence[ParsedCorrelation], ids: Mapping[str, str], humble: Container[str]) -> set[str]:
+    """The ids that make no findings of their own because a correlation counts them.
+
+    `humble` are rules that do so even where the correlation lets its rules speak: those of level informational.
+    """
+    return {
+        ids[name]
+        for one in correlations
+        for name in one.counts
+        if name in ids and (not one.section.generate or ids[name] in humble)
+    }
 
 
 def correlated(
     correlations: Mapping[str, ParsedCorrelation], known: Known, shared: Shared, errors: list[RuleError]
 ) -> list[Correlation]:
     """The correlations of parsed documents by id."""
-    silent = counted(list(correlations.values()), known.ids)
+    silent = counted(list(correlations.values()), known.ids, ())
     planner = _Planner(correlations, known, errors)
     made: list[Correlation] = []
     for name, parsed in correlations.items():

@@ -160,6 +160,7 @@ class Windows:
             ready = window.ready(until)
             if not correlation.silent:
                 findings += [self._finding(window, group, one, version, find) for one in ready]
+        findings.sort(key=_time)
         for key, window in self._touched.items():
             due = window.due()
             if due is None:
@@ -267,6 +268,10 @@ def _reasons(correlation: Correlation, group: str, evidence: Evidence) -> Iterat
         yield f"{number} distinct values of {field}: {', '.join(values[:_SHOWN_VALUES])}{more}"
     if correlation.absent >= 0:
         yield f"not followed by {correlation.absent_name} within {_span(correlation.within)}"
+
+
+def _time(finding: Finding) -> int:
+    return finding.time
 
 
 def _for_ever(sources: frozenset[str]) -> int:

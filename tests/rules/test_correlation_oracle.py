@@ -100,11 +100,11 @@ def ours(rules: RuleSet, events: Sequence[Event], monkeypatch: pytest.MonkeyPatc
     fired: set[tuple[str, int]] = set()
     group_now = ""
 
-    def fire(window: Window, time: int, fire: Callable[[Window, int], None] = Window._fire) -> None:
+    def fire(window: Window, time: int, fire: Callable[[Window, int], None] = Window.fire) -> None:
         fired.add((group_now, time))
         fire(window, time)
 
-    monkeypatch.setattr(Window, "_fire", fire)
+    monkeypatch.setattr(Window, "fire", fire)
     (correlation,) = rules.correlations
     for group_now in sorted({group for _, _, group, _, _ in events}):
         windows = Windows("x")
@@ -170,12 +170,12 @@ def test_nested_correlations_fire_as_theirs(rule_set: Callable[..., RuleSet], mo
 def _of_outer(rules: RuleSet, events: Sequence[Event], monkeypatch: pytest.MonkeyPatch) -> set[tuple[str, int]]:
     fired: set[tuple[str, int]] = set()
 
-    def fire(window: Window, time: int, fire: Callable[[Window, int], None] = Window._fire) -> None:
+    def fire(window: Window, time: int, fire: Callable[[Window, int], None] = Window.fire) -> None:
         if window.correlation.parent is None:
             fired.add(("g", time // MICROSECONDS))
         fire(window, time)
 
-    monkeypatch.setattr(Window, "_fire", fire)
+    monkeypatch.setattr(Window, "fire", fire)
     windows = Windows("x")
     for at, (time, action, group, *_) in enumerate(events):
         record = {"action": action, "group": group}

@@ -57,7 +57,11 @@ def test_the_same_correlation_twice(rule_set: RuleSetOf) -> None:
     count = """title: Many {0}
 id: 22222222-2222-4222-8222-{0:012d}
 correlation:
-  {{type: event_count, rules: [11111111-1111-4111-8111-000000000001], group-by: [x], timespan: 5m, condition: {{gte: 3}}}}
+  type: event_count
+  rules: [11111111-1111-4111-8111-000000000001]
+  group-by: [x]
+  timespan: 5m
+  condition: {{gte: 3}}
 """
     rules = rule_set(rule(1, "s: {a: x}, condition: s"), count.format(1), count.format(2))
     assert found(rules) == [("Many 2", "Many 1", True)]

@@ -39,8 +39,8 @@ def test_a_misspelt_field_is_named_with_its_place(rule_set: RuleSetOf, tmp_path:
         rule("  s:\n    eventName: PutPolicy\n    requestParameters.policyDocumnt|contains: x\n  condition: s\n")
     )
     assert said(rules, tmp_path) == [
-        "7:5: it can never fire on these logs: 2 events fit but for requestParameters.policyDocumnt, which no record of "
-        "them has: did you mean 'requestParameters.policyDocument'?"
+        "7:5: it can never fire on these logs: 2 events fit but for requestParameters.policyDocumnt, which no record "
+        "of them has: did you mean 'requestParameters.policyDocument'?"
     ]
 
 

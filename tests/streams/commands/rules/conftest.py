@@ -32,7 +32,7 @@ tags: [attack.t1136]
 correlation:
   type: event_count
   rules: [11111111-1111-4111-8111-111111111111]
-  group-by: [actor.id]
+  group-by: [auditwatch.actor.id]
   timespan: 1h
   condition: {gte: 2}
 falsepositives: [A script]
