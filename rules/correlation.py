@@ -65,7 +65,8 @@ class Match(msgspec.Struct, array_like=True, frozen=True, gc=False):
 class Feed:
     """How matches of one rule reach a correlation: the place of the rule in it, and the fields that are read.
 
-    `entity` names whom the group's window is kept by; `values` are what is counted or measured.
+    `entity` names whom the group's window is kept by; `values` are what is counted or measured. `concerns` are the
+    documents it counts for: an exception from any of them excuses the match.
     """
 
     correlation: str
@@ -75,6 +76,7 @@ class Feed:
     values: tuple[Getter, ...]
     numeric: bool
     entity: EntityOf
+    concerns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -296,6 +296,7 @@ class _Maker:
             values=tuple(map(getter, direct.values)),
             numeric=section.kind in MEASURES,
             entity=entity_of(self._kept, direct.fields, picks),
+            concerns=tuple(own.split("/")),
         )
 
     def _sources(self, plan: _Plan) -> frozenset[str]:

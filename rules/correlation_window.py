@@ -1,4 +1,4 @@
-"""The window of one group: matches in order of event time, and when their correlation fired.
+"""The window of one group: matches in order of event time, and when their correlation fired. Its state.
 
 What fired, when and on what evidence is a function of the matches that came, not of their order, as long as none is
 later than the correlation's slack and none was evicted: a match changes what is known about the times it belongs to,
@@ -7,7 +7,7 @@ at once for conditions that more matches can only confirm, and after the slack f
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 import msgspec
@@ -15,17 +15,12 @@ import msgspec
 from audit.event import MICROSECONDS
 from rules.correlation import EPISODE, Correlation, Entry
 from rules.correlation_evidence import Evidence
-from rules.correlation_measure import FOR_EVER, Fraction, Prompt, affected, prompt_measure, reached
-from rules.correlation_room import evict, prune
-from rules.correlation_settle import settle
+from rules.correlation_measure import FOR_EVER, Fraction, Prompt
 
 VERSION = 2
 MOST_BINS = 8
-MOST_ABSENTS = 500
-SPARSE, GRACE = 64, 12 * 3600 * MICROSECONDS
-"""A window of so few matches keeps them so much longer than it must: workers that catch up read partitions unevenly."""
-FEW = 4
-"""Times that are judged one by one rather than by a sweep."""
+GRACE = 12 * 3600 * MICROSECONDS
+"""How much longer than it must a window keeps few matches: workers that catch up read partitions unevenly."""
 
 
 class Bin(msgspec.Struct, array_like=True, gc=False):
@@ -59,13 +54,10 @@ class Window:
     `fired` are the times at which the correlation fired that still have evidence in the window; `reached` those at
     which it waits for what must not follow (`absents`). All up to `settled` is judged. `evicted` counts matches that
     had to go before their time, or came too late. `news` collects new times for a correlation that counts this one.
-    What follows of time passing is in rules/correlation_settle.py, what is forgotten when in rules/correlation_room.py.
+    How matches come in is in rules/correlation_fold.py.
     """
 
     __slots__ = (
-        "_keep",
-        "_packed",
-        "_slack",
         "absent",
         "absents",
         "at_once",
@@ -76,15 +68,18 @@ class Window:
         "fired",
         "floor",
         "fraction",
+        "keep",
         "lanes",
         "most",
         "newest",
         "news",
+        "packed",
         "prompt",
         "reached",
         "same",
         "settled",
         "size",
+        "slack",
         "span",
         "times",
         "values",
@@ -103,16 +98,16 @@ class Window:
         self.floor = packed.floor if packed else 0
         self.evicted = packed.evicted if packed else 0
         self.news: list[int] = []
-        self._packed: msgspec.Raw | None = None
+        self.packed: msgspec.Raw | None = None
         self.absent = correlation.absent
         self.at_once = correlation.timing == "prompt"
         self.most = correlation.most_entries
         self.size = correlation.bin
-        self._slack = correlation.slack
+        self.slack = correlation.slack
         self.span = correlation.timespan
-        self._keep = correlation.timespan + correlation.delay + correlation.slack
+        self.keep = correlation.timespan + correlation.delay + correlation.slack
         if any(nested.patience is not None for nested in correlation.nested):
-            self._keep += GRACE  # what it counts comes when somebody has told the time
+            self.keep += GRACE  # what it counts comes when somebody has told the time
         self.prompt: Prompt | None = None
         self.fraction: Fraction | None = None
         self.same: set[Entry] | None = None
@@ -133,7 +128,7 @@ class Window:
 
     def pack(self) -> msgspec.Raw:
         """The window as it is stored."""
-        if self._packed is None:
+        if self.packed is None:
             stored = Packed(
                 stamp_of(self.correlation),
                 self.entries,
@@ -146,125 +141,8 @@ class Window:
                 self.floor,
                 self.evicted,
             )
-            self._packed = msgspec.Raw(_ENCODE(stored))
-        return self._packed
-
-    def take(self, entry: Entry) -> None:
-        """A match comes in."""
-        self._packed = None
-        time = entry.time
-        if entry.rule == self.absent:
-            self._take_absent(time)
-        elif time > self.newest:
-            self.newest = time
-            self.same = None
-            self.times.append(time)
-            self.entries.append(entry)
-            if not self.at_once:
-                if self.lanes:
-                    self.lanes[entry.rule].append(time)
-            elif (self.prompt or self._remembered(len(self.times) - 1)).push(entry):
-                self._reach(time)
-        elif not self._take_among(entry):
-            return
-        times = self.times
-        horizon = self.newest - (self._keep if len(times) > SPARSE else self._keep + GRACE)
-        if times and times[len(times) // 4] <= horizon:
-            prune(self, horizon)
-        if len(times) > self.most:
-            settle(self, self.newest - self._slack)
-            evict(self)
-
-    def _remembered(self, end: int) -> Prompt:
-        """The measure after the entries before a place that are in its window."""
-        measure = prompt_measure(self.correlation)
-        for entry in self.entries[bisect_right(self.times, self.times[end] - self.span) : end]:
-            measure.push(entry)
-        self.prompt = measure
-        return measure
-
-    def _take_among(self, entry: Entry) -> bool:
-        """A match at a time that has been, or of the same time as the newest; False where nothing changes."""
-        time = entry.time
-        if time <= self.floor:
-            self.evicted += 1
-            return False
-        if time == self.newest and self.times and self.times[-1] == time:
-            return self._take_same(entry)
-        low, high = bisect_left(self.times, time), bisect_right(self.times, time)
-        if entry in self.entries[low:high]:
-            return False
-        self.times.insert(high, time)
-        self.entries.insert(high, entry)
-        if self.at_once:
-            self._judge_late(high)
-        elif time <= self.settled:
-            self.fraction = None
-        if self.lanes:
-            insort(self.lanes[entry.rule], time)
-        self._touch(time)
-        return True
-
-    def _take_same(self, entry: Entry) -> bool:
-        if self.same is None:
-            self.same = set(self.entries[bisect_left(self.times, entry.time) :])
-        if entry in self.same:
-            return False
-        self.same.add(entry)
-        self.times.append(entry.time)
-        self.entries.append(entry)
-        if self.at_once:
-            measure = self.prompt or self._remembered(len(self.times) - 1)
-            if measure.push(entry):
-                self._reach(entry.time)
-        elif self.lanes:
-            self.lanes[entry.rule].append(entry.time)
-        self._touch(entry.time)
-        return True
-
-    def _judge_late(self, at: int) -> None:
-        """Judges anew the times that the match at a place, which came late, can have changed."""
-        low, high = affected(self.correlation, self.times, self.entries, at)
-        known = self.fired if self.absent < 0 else self.reached
-        times = {self.times[at], *self.times[low:high]}
-        judged = known[bisect_left(known, self.times[at]) : bisect_left(known, self.times[at] + self.span)]
-        fresh = times.difference(judged)
-        for time in sorted(fresh) if len(fresh) <= FEW else (self.times[at],):
-            start = bisect_right(self.times, time - self.span)
-            if reached(self.correlation, self.entries[start : bisect_right(self.times, time, start)]):
-                self._reach(time)
-        if len(fresh) > FEW:
-            self._sweep(low, high)
-        if self.prompt and not self.prompt.late(self.entries[at]):
-            self.prompt = None
-
-    def _sweep(self, low: int, high: int) -> None:
-        """Judges anew the times of a range."""
-        measure = prompt_measure(self.correlation)
-        for at in range(bisect_right(self.times, self.times[low] - self.span), high):
-            if measure.push(self.entries[at]) and at >= low:
-                self._reach(self.times[at])
-
-    def _take_absent(self, time: int) -> None:
-        self.newest = max(self.newest, time)
-        at = bisect_left(self.absents, time)
-        if self.absents[at : at + 1] != [time]:
-            self.absents.insert(at, time)
-        if len(self.absents) > MOST_ABSENTS:
-            del self.absents[0]
-            self.evicted += 1
-
-    def _reach(self, time: int) -> None:
-        """The condition holds at a time: it fires, or waits for what must not follow."""
-        if self.absent < 0:
-            self.fire(time)
-        elif not self.reached or time > self.reached[-1]:
-            self.reached.append(time)
-        elif self.reached[bisect_left(self.reached, time)] != time:
-            insort(self.reached, time)
-        if len(self.reached) > self.most:
-            del self.reached[0]
-            self.evicted += 1
+            self.packed = msgspec.Raw(_ENCODE(stored))
+        return self.packed
 
     def fire(self, time: int) -> None:
         """The correlation fires at a time."""
@@ -294,7 +172,7 @@ class Window:
             return fresh
         return self.bins[at]
 
-    def _touch(self, time: int) -> None:
+    def touch(self, time: int) -> None:
         """New evidence at a time: findings that rest on it are told again."""
         times = list(self._fired_on(time))
         if times:
@@ -311,19 +189,14 @@ class Window:
     @property
     def known(self) -> int:
         """Up to when all matches are known, by the newest one alone."""
-        return self.newest - self._slack
-
-    def judge(self, until: int) -> None:
-        """Time has passed: no match at or before `until` is still to come."""
-        self._packed = None
-        settle(self, until)
+        return self.newest - self.slack
 
     def retell(self, nested: set[str]) -> None:
         """Findings counted here have grown: those that rest on them are told again."""
-        self._packed = None
+        self.packed = None
         for entry in self.entries:
             if entry.event_id in nested:
-                self._touch(entry.time)
+                self.touch(entry.time)
         for one in self.bins:
             one.untold = one.untold or any(entry.event_id in nested for entry in one.spilled.nested)
 
@@ -349,7 +222,7 @@ class Window:
         found = [one for one in self.bins if one.untold and self._since(one) <= until]
         for one in found:
             one.untold = False
-            self._packed = None
+            self.packed = None
         return found
 
     def _since(self, one: Bin) -> int:

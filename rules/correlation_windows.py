@@ -16,6 +16,7 @@ from audit.event import AuditEvent, rfc3339
 from audit.finding import Finding, Version, stable_id
 from rules.correlation import BETWEEN, SCALE, Correlation, Entry, Feed, Match, family, feeds_of, match_of
 from rules.correlation_evidence import MOST_EVENT_IDS, MOST_VALUES, Evidence
+from rules.correlation_fold import judge, take
 from rules.correlation_window import Bin, Window
 
 MOST_WINDOWS = 256
@@ -69,7 +70,7 @@ class Windows:
         window = self._touch(key, correlation)
         self.days = max(self.days, correlation.days)
         before = window.evicted
-        window.take(entry)
+        take(window, entry)
         gone = window.evicted - before
         if window.news:
             gone += self._pass_on(key, group, window, find)
@@ -131,7 +132,7 @@ class Windows:
                 self.dues.pop(key, None)
             elif due <= now(correlation.sources):
                 window = self._touch(key, correlation)
-                window.judge(due - correlation.lateness)
+                judge(window, due - correlation.lateness)
                 gone += self._pass_on(key, group, window, find)
                 after = window.due()
                 if after is not None and after > due:

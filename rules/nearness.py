@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from difflib import SequenceMatcher, get_close_matches
+from difflib import get_close_matches
 from ipaddress import ip_address
 from typing import Any
 
@@ -14,10 +14,11 @@ from rules.reach import seen_fields
 
 LONGEST = 500
 """Characters of a value that are compared for nearness."""
-LONGEST_ALIKE = 100
+SHORTEST = 4
+"""Characters below which one other letter is another word."""
 MOST_VALUES = 50
 ALIKE = 0.8
-"""Share of two texts that must agree for them to be called nearly the same (difflib's ratio)."""
+"""Share of two field names that must agree for one to be named for the other (difflib's ratio)."""
 
 _HOLDS: dict[str, Callable[[str, str], bool]] = {
     "equals": str.__eq__,
@@ -125,16 +126,18 @@ def _near(op: str, text: str, wanted: str, cased: bool) -> tuple[int, str] | Non
         return 3, _holds_it(op, a, b, wanted)
     if a in b:
         return 4, f"it is only a part of {wanted!r}"
-    if op == "equals" and _nearly(a, b):
+    if op == "equals" and min(len(a), len(b)) >= SHORTEST and _nearly(a, b):
         return 5, f"it is nearly {wanted!r}: compare letter by letter"
     return None
 
 
 def _nearly(text: str, wanted: str) -> bool:
-    if max(len(text), len(wanted)) > LONGEST_ALIKE:
-        return False
-    compared = SequenceMatcher(None, text, wanted, autojunk=False)
-    return compared.real_quick_ratio() >= ALIKE and compared.quick_ratio() >= ALIKE and compared.ratio() >= ALIKE
+    """Whether one letter is too many, too few or another one, or two neighbours have changed places."""
+    while text and wanted and text[0] == wanted[0]:
+        text, wanted = text[1:], wanted[1:]
+    while text and wanted and text[-1] == wanted[-1]:
+        text, wanted = text[:-1], wanted[:-1]
+    return max(len(text), len(wanted)) <= 1 or (len(text) == 2 and text == wanted[::-1])
 
 
 def _holds_it(op: str, text: str, wanted: str, written: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from audit.finding import at_least
 from rules.compile import RuleSet
-from rules.condition import And, Leaf, Node, Not, Or, conjuncts, fields
+from rules.condition import And, Leaf, Node, Not, Or, conjuncts, fields, positive
 from rules.correlation import Correlation
 from rules.rule import Rule
 
@@ -53,21 +53,36 @@ def _repeated(correlations: Sequence[Correlation]) -> Iterator[Overlap]:
 
 def _shadowed(rules: Sequence[Rule]) -> Iterator[Overlap]:
     """Rules that only fire where another one fires too that is as grave or graver."""
-    wide: dict[frozenset[str], list[Rule]] = defaultdict(list)
+    wanted = {rule.id: frozenset(_wanted(rule.condition)) for rule in rules}
+    asked = {rule.id: frozenset(fields(rule.condition)) for rule in rules}
+    often = Counter(value for values in wanted.values() for value in values)
+    under: dict[object, list[Rule]] = defaultdict(list)
     for rule in rules:
-        wide[frozenset(fields(rule.condition))].append(rule)
+        for value in _anchor(rule.condition, often):
+            under[value].append(rule)
     for narrow in rules:
-        asked = frozenset(fields(narrow.condition))
-        for needed, others in wide.items():
-            if not needed <= asked:
-                continue
-            for other in others:
-                if other is not narrow and _covers(other, narrow):
-                    yield Overlap(narrow, other, same=False)
-                    break
-            else:
-                continue
-            break
+        near = [other for value in (None, *wanted[narrow.id]) for other in under[value]]
+        for other in dict.fromkeys(near):
+            if other is not narrow and asked[other.id] <= asked[narrow.id] and _covers(other, narrow):
+                yield Overlap(narrow, other, same=False)
+                break
+
+
+def _anchor(condition: Node, often: Mapping[object, int]) -> list[object]:
+    """Values of which whatever fits wants one, the least common; [None] where there are none."""
+    found = [list(_wanted(part)) for part in conjuncts(condition) if _is_wanted(part)]
+    return min(found, key=lambda values: sum(often[value] for value in values), default=[None])
+
+
+def _is_wanted(node: Node) -> bool:
+    if isinstance(node, Or):
+        return all(map(_is_wanted, node.children))
+    return isinstance(node, Leaf) and node.op == "equals"
+
+
+def _wanted(node: Node) -> Iterator[object]:
+    """The (field, value) pairs that are asked for anywhere outside a `not`."""
+    return ((leaf.field, str(leaf.value).lower()) for leaf in positive(node) if leaf.op == "equals")
 
 
 def _covers(other: Rule, narrow: Rule) -> bool:

@@ -80,8 +80,11 @@ def _error(document: Document, found: Blocked, seen: Seen) -> RuleError:
     what = f"it can never fire on these logs: {fit} events fit but for {named}, which no record of them has"
     there = sorted({path for source in dead.sources for path in seen[source]})
     near = get_close_matches(dead.fields[0], there, n=1, cutoff=0.75)
-    hint = f"did you mean {near[0]!r}?" if near else "see how the source spells it, or write a mapping"
+    hint = f"did you mean {near[0]!r}?" if near else _HINT
     return document.error(what, hint, _place(document, dead.fields))
+
+
+_HINT = "mend its name or write a mapping, unless the source sends it only now and then"
 
 
 def _place(document: Document, fields: Sequence[str]) -> list[Key]:

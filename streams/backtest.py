@@ -117,9 +117,10 @@ def _watched(test: Backtest) -> Detections:
             tally.excused += 1
             test.excuses[excuse.id] += 1
         for feed in rules.feeds_of(rule.id):
-            if by := rules.excused(feed.correlation, view.event, view.record):
-                test.tallies.setdefault(feed.correlation, Tally()).excused += 1
-                test.excuses[by.id] += 1
+            for name in feed.concerns:
+                if by := rules.excused(name, view.event, view.record):
+                    test.tallies.setdefault(name, Tally()).excused += 1
+                    test.excuses[by.id] += 1
 
     return replace(test.detections, rules=_Watched(rules, heard))
 

@@ -38,6 +38,7 @@ log = logging.getLogger("auditwatch.engine")
 
 EX_SOFTWARE = 70
 LOOK_SECONDS = 5.0
+TICK_SECONDS = 1.0
 GONE_LOOKS = 2
 """In how many looks in a row a topic must be missing: a broker that is starting may not know its topics yet."""
 LAST_BATCH_SECONDS = 2.0
@@ -267,15 +268,12 @@ class Engine:
     async def _look_around(self) -> None:
         """How far behind are we, and did a store move behind us? A stage with nothing to do is one that moves."""
         await self._check_logs()
-        now = self._clock.read(int(time.time() * 1e6))
         mine = self.app.consumer.assignment()
         lags = dict.fromkeys(STAGES, 0)
-        ends = await self.log.ends(mine)
-        reached = {tp: await self.app.consumer.reached(tp) for tp in ends}
-        for tp, end in ends.items():
+        for tp, end in (await self.log.ends(mine)).items():
             stage = tp.topic if tp.topic in STAGES else NORMALISE
-            done = reached[tp]
-            lags[stage] += 1 if done is None else max(0, end - done)
+            reached = await self.app.consumer.reached(tp)
+            lags[stage] += 1 if reached is None else max(0, end - reached)
         for stage, lag in lags.items():
             gauge("lag", lag, stage)
             if not lag:
@@ -284,6 +282,21 @@ class Engine:
             if shell.last_error:
                 self.watchdog.failed(shell.last_error)
             await shell.check()
+
+    async def keep_passing(self) -> None:
+        """Tells correlate what time it is, about every second, for ever."""
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            if self.shells and not self.app.rebalancing:
+                try:
+                    await self._pass_time()
+                except Exception as error:
+                    await self._survive("pass time", error, 0)
+
+    async def _pass_time(self) -> None:
+        now = self._clock.read(int(time.time() * 1e6))
+        ends = await self.log.ends({tp for tp in self.app.consumer.assignment() if tp.topic in (EVENTS, FINDINGS)})
+        reached = {tp: await self.app.consumer.reached(tp) for tp in ends}
         if passed := self._passage.look(now, ends, reached):
             async with self._turns[FINDINGS]:
                 await self.shells[FINDINGS].tick(passed, lambda: self.detections)

@@ -198,13 +198,19 @@ class _Said:
         self._detections = detections
         self._alerts: dict[str, Output[Alert]] = {}
         self._findings: dict[str, Finding] = {}
+        self._unheard: list[tuple[str, str]] = []
         self.evicted = 0
 
     def tell(self, entity: Entity, place: tuple[int, int], now: Now | None = None) -> None:
         """Lets the entity's windows speak."""
-        for finding in entity.windows.tell(self._detections.version, self._detections.rules.correlation, now):
-            self._findings[finding.id] = finding
-            self.raise_(entity, finding, place)
+        find = self._detections.rules.correlation
+        for finding in entity.windows.tell(self._detections.version, find, now):
+            correlation = find(finding.detection)
+            if correlation and correlation.stage == "shadow":
+                self._unheard.append((finding.detection, "shadow"))
+            else:
+                self._findings[finding.id] = finding
+                self.raise_(entity, finding, place)
 
     def raise_(self, entity: Entity, finding: Finding, place: tuple[int, int]) -> None:
         """Adds a finding to the entity's risk."""
@@ -214,7 +220,13 @@ class _Said:
 
     def verdict(self) -> Verdict:
         """All of it."""
-        return Verdict(list(self._alerts.values()), [], findings=list(self._findings.values()), evicted=self.evicted)
+        return Verdict(
+            list(self._alerts.values()),
+            [],
+            findings=list(self._findings.values()),
+            evicted=self.evicted,
+            unheard=self._unheard,
+        )
 
 
 _ENCODE = msgspec.msgpack.Encoder().encode

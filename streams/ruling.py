@@ -57,5 +57,6 @@ def _apply(rule: Rule, deed: Deed, view: View, detections: Detections) -> None:
         deed.grave = deed.grave or at_least(rule.severity, "medium")
         deed.findings.append(finding_of(rule, view, detections.version))
     for feed in rules.feeds_of(rule.id):
-        if rules.excused(feed.correlation, event, record) is None and (match := match_of(feed, event, record)):
+        excused = any(rules.excused(one, event, record) for one in feed.concerns)
+        if not excused and (match := match_of(feed, event, record)):
             deed.matches.append(match)

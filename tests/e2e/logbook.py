@@ -1,13 +1,12 @@
-"""What stands in the topics and in Redis, and what must stand there: the stages folded over the same log."""
+"""What stands in the worker's topics and in Redis."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -15,25 +14,12 @@ import orjson
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from redis.asyncio import Redis
 
-from alerting.alert import to_line
-from streams.detections import Detections
 from streams.kafka import ALERTS, DEADLETTER, EVENTS, FINDINGS, client_options, incarnations
-from streams.packet import Output, Packet, decode_events, decode_signals, encode
-from streams.pipeline import Correlate, Score
-from streams.processor import Fault, Message, Processor
+from streams.packet import Packet, decode_events, decode_signals, encode
 from streams.settings import Settings
-from streams.store import MemoryStateStore, Position
+from streams.store import Position
 
 TOPICS = (EVENTS, FINDINGS, ALERTS, DEADLETTER)
-
-
-@dataclass(slots=True)
-class Expected:
-    """What one stage makes of the messages of its topic, and the states it ends with."""
-
-    outputs: list[Output[Any]] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
-    store: MemoryStateStore = field(default_factory=MemoryStateStore)
 
 
 class Logbook:
@@ -49,12 +35,15 @@ class Logbook:
         self.incarnations = await incarnations(self._settings, TOPICS)
         assert self.incarnations.keys() == set(TOPICS), "wait for the worker first: it creates the topics"
         await self._consumer.start()
-        counts = {topic: int(each.rpartition("/")[2]) for topic, each in self.incarnations.items()}
-        self._consumer.assign([TopicPartition(topic, n) for topic, count in counts.items() for n in range(count)])
+        self._consumer.assign([TopicPartition(topic, n) for topic in TOPICS for n in range(self.partitions(topic))])
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._consumer.stop()
+
+    def partitions(self, topic: str) -> int:
+        """How many partitions a topic has."""
+        return int(self.incarnations[topic].rpartition("/")[2])
 
     async def read(self) -> None:
         """Reads on until nothing comes any more (the embedded broker may tell the end of a log too low)."""
@@ -71,6 +60,23 @@ class Logbook:
             await asyncio.sleep(0.1)
             await self.read()
 
+    async def caught_up(self, within: float = 60.0) -> None:
+        """Waits until the states in Redis cover every message of their topics."""
+        deadline = time.monotonic() + within
+        while True:
+            await self.read()
+            behind = {topic: behind for topic in (EVENTS, FINDINGS) if (behind := await self._behind(topic))}
+            if not behind:
+                return
+            assert time.monotonic() < deadline, f"behind after {within:.0f} s, (stored, last) offsets: {behind}"
+            await asyncio.sleep(0.2)
+
+    async def _behind(self, topic: str) -> dict[int, tuple[int, int]]:
+        ends = {record.partition: record.offset for record in self.records[topic]}
+        positions, _ = await self.stored(topic)
+        reached = {number: position.offset for number, position in positions.items()}
+        return {number: (at, end) for number, end in ends.items() if (at := reached.get(number, -1)) != end}
+
     @property
     def counts(self) -> dict[str, int]:
         """Messages read by topic."""
@@ -78,7 +84,7 @@ class Logbook:
 
     @property
     def event_ids(self) -> set[str]:
-        """The ids of all events that were sent on by normalise."""
+        """The ids of all events that normalise sent on."""
         return {event.id for packet in self._packets(EVENTS, decode_events) for event in packet.items}
 
     @property
@@ -109,98 +115,24 @@ class Logbook:
             with suppress(msgspec.DecodeError):
                 yield decode(record.value or b"")
 
-    async def expected(self, topic: str, detections: Detections) -> Expected:
-        """What the stage that reads a topic has to make of it."""
-        stage: Any = {EVENTS: Score, FINDINGS: Correlate}[topic]()
-        made = Expected()
-
-        async def emit(outputs: Sequence[Output[Any]], faults: Sequence[Fault]) -> None:
-            made.outputs += outputs
-            made.faults += faults
-
-        processor = Processor(stage, made.store, emit)
-        incarnation = self.incarnations[topic]
-        for number in range(int(incarnation.rpartition("/")[2])):
-            await processor.open(number)
-            processor.begin(number, incarnation, 0)
-        messages = [Message(each.partition, each.offset, each.value or b"") for each in self.records[topic]]
-        for start in range(0, len(messages), 16):
-            assert not await processor.step(messages[start : start + 16], detections)
-        return made
-
-    async def caught_up(self, within: float = 60.0) -> None:
-        """Waits until the states in Redis cover every message of their topics."""
-        deadline = time.monotonic() + within
-        while True:
-            await self.read()
-            behind = {topic: behind for topic in (EVENTS, FINDINGS) if (behind := await self._behind(topic))}
-            if not behind:
-                return
-            assert time.monotonic() < deadline, f"behind after {within:.0f} s, (stored, last) offsets: {behind}"
-            await asyncio.sleep(0.2)
-
-    async def _behind(self, topic: str) -> dict[int, tuple[int, int]]:
-        ends = {record.partition: record.offset for record in self.records[topic]}
-        marks, _ = await self.stored(topic)
-        reached = {number: msgspec.msgpack.decode(mark, type=Position).offset for number, mark in marks.items()}
-        return {number: (at, end) for number, end in ends.items() if (at := reached.get(number, -1)) != end}
-
-    async def assert_exact(self, detections: Detections, ids: set[str]) -> None:
-        """Fails unless topics and Redis hold exactly what one undisturbed worker makes of the same audit.events.
-
-        `ids` are those of all events there must be. Normalise may have sent them twice; what follows may not show it.
-        """
-        await self.until("all events", lambda: self.event_ids >= ids)
-        assert self.event_ids == ids
-        await self.caught_up()
-        score, correlate = await self.expected(EVENTS, detections), await self.expected(FINDINGS, detections)
-        await self._assert_stored(EVENTS, score.store)
-        await self._assert_stored(FINDINGS, correlate.store)
-        origin = f"{EVENTS}/%d@{self.incarnations[EVENTS]}"
-        assert self.signals == {(origin % each.partition, each.mark, encode(each.item)) for each in score.outputs}
-        assert told_by(self.alerts) == told_by({each.item.id: to_line(each.item) for each in correlate.outputs})
-        assert not score.faults
-        assert not correlate.faults
-
-    async def _assert_stored(self, topic: str, wanted: MemoryStateStore) -> None:
-        marks, values = await self.stored(topic)
-        assert marks == wanted.marks
-        both = values.keys() & wanted.values.keys()
-        wrong = [key for key in both if values[key] != wanted.values[key] and not _has_correlated(key[1], values[key])]
-        assert not wrong
-        assert values.keys() == wanted.values.keys()
-
-    async def stored(self, topic: str) -> tuple[dict[int, bytes], dict[tuple[int, str], bytes]]:
-        """(position by partition, value by partition and key) of a topic's stage in Redis."""
+    async def stored(self, topic: str) -> tuple[dict[int, Position], dict[tuple[int, str], bytes]]:
+        """(position by partition, state by partition and key) of the stage that reads a topic, from Redis."""
         stage = topic.removeprefix("audit.")
         client = Redis.from_url(self._settings.redis)
         try:
             keys = [key async for key in client.scan_iter(match=f"auditwatch:{{{stage}-*}}:*", count=1000)]
-            found = dict(zip(keys, await client.mget(keys), strict=True)) if keys else {}
+            values = await client.mget(keys) if keys else []
         finally:
             await client.aclose()
-        places = {key: _place(key.decode("utf-8", "surrogatepass"), stage) for key in found}
-        marks = {places[key][0]: value for key, value in found.items() if places[key][1] == "position"}
-        return marks, {places[key]: value for key, value in found.items() if places[key][1] != "position"}
+        found = {_place(key, stage): value for key, value in zip(keys, values, strict=True)}
+        positions = {
+            number: msgspec.msgpack.decode(value, type=Position)
+            for (number, key), value in found.items()
+            if key == "position"
+        }
+        return positions, {place: value for place, value in found.items() if place[1] != "position"}
 
 
-def told_by(alerts: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:
-    """What alerts say, apart from how often a correlation has said it: that depends on where batches end."""
-    told: dict[str, dict[str, Any]] = {key: orjson.loads(line) for key, line in alerts.items()}
-    for alert in told.values():
-        if any(finding["kind"] == "correlation" for finding in alert["findings"]):
-            alert |= {"count": None, "revision": None, "summary": None}
-    return told
-
-
-def _has_correlated(key: str, value: bytes) -> bool:
-    """Whether an entity's state knows of correlations: see `told_by`."""
-    if not key.startswith("e:"):
-        return False
-    entity = Correlate().unpack(key, [value])
-    return bool(entity.windows.pack() or (entity.risk and any(episode.sizes for episode in entity.risk.episodes)))
-
-
-def _place(key: str, stage: str) -> tuple[int, str]:
-    number, _, rest = key.removeprefix(f"auditwatch:{{{stage}-").partition("}:")
+def _place(key: bytes, stage: str) -> tuple[int, str]:
+    number, _, rest = key.decode("utf-8", "surrogatepass").removeprefix(f"auditwatch:{{{stage}-").partition("}:")
     return int(number), rest

@@ -9,9 +9,10 @@ import random
 from alerting.alert import to_line
 from streams.replay import Source, replay
 from tests.e2e.conftest import ARRIVAL, Logs
+from tests.e2e.exact import assert_exact, assert_same_alerts
 from tests.e2e.flow import Flow
 from tests.e2e.house import House
-from tests.e2e.logbook import Logbook, told_by
+from tests.e2e.logbook import Logbook
 
 KILLS = 5
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ async def test_kills_while_four_sources_flow_change_nothing(empty_house: House, 
             await worker.ready()
         await sending
         await flow.close()
-        await book.assert_exact(logs.detections, logs.ids)
+        await assert_exact(book, logs.detections, logs.ids)
         worker.end()
 
 
@@ -49,8 +50,8 @@ async def test_one_file_gives_what_its_replay_gives_whatever_was_killed(empty_ho
         await worker.folds()
         worker.kill()
         empty_house.worker()
-        await book.assert_exact(few_logs.detections, {event.id for event in few_logs.events("cloudtrail")})
+        await assert_exact(book, few_logs.detections, {event.id for event in few_logs.events("cloudtrail")})
         sources = [Source("cloudtrail", str(file))]
         told = await asyncio.to_thread(replay, sources, few_logs.detections, arrival=ARRIVAL)
-        assert told_by(book.alerts) == told_by({alert.id: to_line(alert) for alert in told.alerts.values()})
-        assert book.alerts
+        expected = {alert.id: to_line(alert) for alert in told.alerts.values()}
+        assert_same_alerts(book.alerts, expected, few_logs.detections)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Logs
+from tests.e2e.exact import assert_exact
 from tests.e2e.flow import Flow
 from tests.e2e.house import House, house
 from tests.e2e.logbook import Logbook
@@ -29,7 +30,7 @@ async def test_redis_killed_and_started_again(empty_house: House, few_logs: Logs
         assert "Redis does not answer" in worker.get("/readyz")[1]
         empty_house.redis.restart()
         await flow.close()
-        await book.assert_exact(few_logs.detections, few_logs.ids)
+        await assert_exact(book, few_logs.detections, few_logs.ids)
         worker.end()
 
 
@@ -56,7 +57,7 @@ async def test_redis_that_comes_back_older(empty_house: House, few_logs: Logs) -
         worker = empty_house.worker()
         await worker.ready()
         await flow.close()
-        await book.assert_exact(few_logs.detections, few_logs.ids)
+        await assert_exact(book, few_logs.detections, few_logs.ids)
         assert worker.alive
 
 
@@ -75,7 +76,7 @@ async def test_kafka_killed_and_started_again(own_kafka: KafkaServer, tmp_path: 
             own_kafka.start()  # from the main thread: see Child
             await sending
             await flow.close()
-            await book.assert_exact(few_logs.detections, few_logs.ids)
+            await assert_exact(book, few_logs.detections, few_logs.ids)
             worker.end()
 
 

@@ -29,7 +29,7 @@ async def test_a_memory_broker_that_restarted(own_broker: Broker, tmp_path: Path
 
         refused = built.worker()
         assert await refused.ended() == 70
-        assert "audit.events is not the log this state was computed on" in refused.said
+        assert "is not the log this state was computed on" in refused.said
         assert "--adopt-new-log" in refused.said
 
         adopting = built.worker("--adopt-new-log")

@@ -7,6 +7,7 @@ import time
 
 from audit.sources import SOURCES
 from tests.e2e.conftest import Logs
+from tests.e2e.exact import assert_exact
 from tests.e2e.flow import Flow
 from tests.e2e.house import PARTITIONS, RAW_PARTITIONS, House, Program, until
 from tests.e2e.logbook import Logbook
@@ -50,4 +51,4 @@ async def test_partitions_move_between_workers_and_nothing_else_does(empty_house
         await three.until("three to own all again", lambda: owned(three) == ALL)
         log.info("taken over %.1f s after a SIGTERM", time.monotonic() - ended)
         await flow.close()
-        await book.assert_exact(logs.detections, logs.ids)
+        await assert_exact(book, logs.detections, logs.ids)

@@ -196,6 +196,7 @@ def test_a_correlation_may_count_another(rule_set: RuleSetOf) -> None:
     assert inner.parent is not None
     assert (inner.parent.correlation, inner.parent.rule, inner.parent.picks) == (outer.id, 0, (1,))
     assert rules.correlation(inner.id) is inner
+    assert [set(feed.concerns) for feed in inner.feeds] == [{outer.id, many.id}]
     (feed,) = rules.feeds_of(many.rule_ids[0])
     found = match_of(feed, event(), {"userAgent": "curl", "sourceIPAddress": "1.2.3.4"})
     assert found is not None

@@ -112,3 +112,17 @@ def test_what_is_said_to_follow_does_follow(narrow: Node, wide: Node, records: l
         one, other = first(view(record)), second(view(record))
         assert not (follows and one and not other)
         assert not same or one == other
+
+
+def test_the_index_misses_none(rule_set: RuleSetOf) -> None:
+    """What looking at every pair finds is found."""
+    asks = ["{a: x}", "{a: [x, y]}", "{a: x, b: z}", "{a|startswith: x}", "{a: xy, b: [z, w]}", "{b: z}", "{b|contains: z}"]
+    rules = rule_set(*[rule(n, f"s: {ask}, condition: s") for n, ask in enumerate(asks, 1)])
+    pairs = {
+        narrow.title
+        for narrow in rules.rules
+        for wide in rules.rules
+        if narrow is not wide and implies(narrow.condition, wide.condition)
+    }
+    assert {one.extra.title for one in overlaps(rules)} == pairs
+    assert pairs

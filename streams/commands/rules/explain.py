@@ -36,6 +36,7 @@ LONGEST = 300
 @click.option("--source", type=click.Choice(sorted(KNOWN)), help="Whose records they are [default: the rule's source].")
 @rules_option
 @context_option
+@click.option("--event", "event_id", help="Only the event of this id.")
 @click.option("--limit", default=5, show_default=True, type=click.IntRange(1), help="Events to explain one by one.")
 @json_option
 def command(
@@ -44,6 +45,7 @@ def command(
     source: str | None,
     rules: tuple[Path, ...],
     context: Path | None,
+    event_id: str | None,
     limit: int,
     as_json: bool,
 ) -> None:
@@ -56,13 +58,15 @@ def command(
     \b
     Examples:
       auditwatch rules explain "console login without mfa" event.json
-      auditwatch rules explain root_used.yml cloudtrail=trail.jsonl.gz --limit 1
+      auditwatch rules explain root_used.yml cloudtrail=trail.jsonl.gz --event 5f8d9e0c-0d6d-4c6b-9a44-3f6a1a1f0c11
       auditwatch rules explain 3b0f2b56 okta=burst.jsonl --rules our-rules
     """
     with answers():
         loaded = rules_of(rules)
         one = find(loaded, rule)
         views = _views(loaded, one, events, source, declared(context))
+        if event_id is not None:
+            views = _only(views, event_id)
         hit = _tell(loaded, one, views, limit, as_json)
     if not hit:
         raise click.exceptions.Exit(1)
@@ -107,6 +111,13 @@ def _views(
         raise Unusable(what + ("" if source else "; name their source with --source"))
 
 
+def _only(views: Iterator[View], event_id: str) -> Iterator[View]:
+    found = [view for view in views if view.event.id == event_id]
+    if not found:
+        raise Unusable(f"no event has the id {event_id}")
+    return iter(found)
+
+
 def _sources(loaded: RuleSet, one: Rule | Correlation) -> list[str]:
     if isinstance(one, Rule):
         return sorted(set(one.sources) & KNOWN)
@@ -140,7 +151,7 @@ def _show_part(part: Part, depth: int) -> None:
     why = f"  {click.style(f'<- {_safe(part.why)}', fg='yellow')}" if part.why else ""
     click.echo(f"{indent}{mark(part.held)} {_safe(part.wants)}{why}")
     for place in part.places:
-        if place.found or len(part.places) == 1:
+        if place.found:
             click.echo(f"{indent}    {_place(place, part.field)}")
 
 
@@ -148,7 +159,7 @@ def _place(place: Place, field: str) -> str:
     name = (
         place.path if called(place.path) == field and not place.path.startswith("auditwatch.") else f"in {place.path}"
     )
-    return f"{name} = {_safe(', '.join(place.values))}" if place.found else f"{name} is missing"
+    return f"{name} = {_safe(', '.join(place.values))}"
 
 
 def _safe(text: str) -> str:

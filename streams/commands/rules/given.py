@@ -19,9 +19,10 @@ from audit.sources import SOURCES
 from rules.compile import RuleSet
 from rules.fields import View
 from rules.find import NoSuchRule
-from rules.sigma import library, load
+from rules.sigma import load
 from streams import trail
 from streams.commands.common import Unusable, problems, source_file
+from streams.load import rule_folders
 from streams.replay import EVENTS, Rejected, Source, events_of
 from streams.settings import Settings
 
@@ -145,8 +146,8 @@ def rules_of(given: Sequence[Path], settings: Settings | None = None) -> RuleSet
 
 
 def paths_of(given: Sequence[Path], settings: Settings | None = None) -> list[Path]:
-    """Where these rules lie."""
-    return list(given or (settings.rules if settings else ()) or [library()])
+    """Where these rules lie; `library` among them stands for the one that ships."""
+    return rule_folders(given or (settings.rules if settings else ()))
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 import click
 from rich.box import SIMPLE_HEAD
@@ -25,28 +25,29 @@ class Column(NamedTuple):
     number: bool = False
 
 
-def echo_table(columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> None:
-    """The rows below their headings; columns in which nothing stands are left out."""
+def echo_table(columns: Sequence[Column], rows: Sequence[Sequence[object]], err: bool = False) -> None:
+    """The rows below their headings; columns in which nothing stands are left out. `err`: to standard error."""
     texts = [[_cell(cell) for cell in row] for row in rows]
     kept = [place for place in range(len(columns)) if any(row[place] for row in texts)]
     shown = [columns[place] for place in kept]
     cells = [[row[place] for place in kept] for row in texts]
-    if sys.stdout.isatty():
-        _rich(shown, cells)
+    stream = sys.stderr if err else sys.stdout
+    if stream.isatty():
+        _rich(shown, cells, stream)
     elif shown:
-        _plain(shown, cells)
+        _plain(shown, cells, err)
 
 
-def _rich(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+def _rich(columns: Sequence[Column], rows: Sequence[Sequence[str]], stream: TextIO) -> None:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column.name, justify="right" if column.number else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
-    Console(file=sys.stdout, highlight=False).print(table)
+    Console(file=stream, highlight=False).print(table)
 
 
-def _plain(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+def _plain(columns: Sequence[Column], rows: Sequence[Sequence[str]], err: bool) -> None:
     names = [column.name for column in columns]
     widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
     for row in (names, *rows):
@@ -54,7 +55,7 @@ def _plain(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
             cell.rjust(width) if column.number else cell.ljust(width)
             for cell, width, column in zip(row, widths, columns, strict=True)
         ]
-        click.echo("  ".join(cells).rstrip())
+        click.echo("  ".join(cells).rstrip(), err=err)
 
 
 def _cell(value: object) -> str:
@@ -63,9 +64,9 @@ def _cell(value: object) -> str:
     return plain(str(value), LONGEST)
 
 
-def heading(text: str) -> None:
+def heading(text: str, err: bool = False) -> None:
     """A line above a table, set off from what is before."""
-    click.echo("\n" + click.style(plain(text, LONGEST), bold=True))
+    click.echo("\n" + click.style(plain(text, LONGEST), bold=True), err=err)
 
 
 def mark(held: bool) -> str:

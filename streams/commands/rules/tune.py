@@ -37,9 +37,8 @@ _USERS = 5
 @click.command("tune")
 @click.argument("rule", metavar="RULE")
 @click.argument("sources", metavar="[SOURCE=FILE]...", nargs=-1)
-@click.option(
-    "--false-positives", type=file, required=True, help="Marked events: ids, alerts, AuditEvents or raw records."
-)
+@click.option("--false-positives", type=file, help="Marked events: ids, alerts, AuditEvents or raw records.")
+@click.option("--user", "users", multiple=True, help="All matches of this user are false positives; may be repeated.")
 @click.option("--true-positives", type=file, help="Events that are real, in the same forms: none of them is hidden.")
 @labels_option
 @logs_options
@@ -59,10 +58,12 @@ def command(rule: str, sources: tuple[str, ...], **given: Any) -> None:
 
     \b
     Examples:
-      auditwatch rules tune "admin policy attached" cloudtrail=trail.jsonl.gz --false-positives marked.txt
+      auditwatch rules tune "admin policy attached" cloudtrail=trail.jsonl.gz --user terraform-prod
       auditwatch rules tune 1fe47e05 --trail .auditwatch/trail --since 30d --false-positives alert.json \\
           --labels attacks.jsonl --owner alice@example.com --out rules/exceptions/terraform.yml
     """
+    if not given["false_positives"] and not given["users"]:
+        raise click.UsageError("which matches are false positives? give --false-positives FILE or --user USER")
     settings = settings_of(given["config"])
     with answers():
         paths = paths_of(given["rules"], settings)
@@ -73,7 +74,6 @@ def command(rule: str, sources: tuple[str, ...], **given: Any) -> None:
             for name in ("false_positives", "true_positives")
         )
         true.ids |= set(labels_of(attacks_of(given["labels"])))
-        _refuse(false.ids & true.ids)
         matches = _matches(one, detections, sources, given, (false, true))
         proposal = _proposed(matches)
         text = exception_yaml(one, proposal, given["owner"], given["reason"] or _reason(proposal), now(), given["days"])
@@ -120,6 +120,8 @@ def _matches(
             view = view_of(event)
             views += [view] if {rule.id for rule in alone.rules.matching(view)} & ids else []
     _complain(false.ids - seen, false.ids & seen - {view.event.id for view in views})
+    false.ids |= {view.event.id for view in views if view.event.actor.id in given["users"]}
+    _refuse(false.ids & true.ids)
     return split(views, false.ids, true.ids)
 
 
@@ -180,17 +182,16 @@ def _show(text: str, matches: Matches, proposal: Proposal, unwritten: bool) -> N
     users = ", ".join(f"{user} ({count})" for user, count in hidden.users.most_common(_USERS))
     click.echo(f"of {len(hidden.users)} users: {users}", err=True)
     if not matches.true:
-        click.echo(
-            "No true positive was given: nothing proves that it hides none (--true-positives, --labels).", err=True
-        )
+        what = "No true positive is among these matches: nothing proves that it hides none"
+        click.echo(f"{what} (--true-positives, --labels).", err=True)
     if not any(test.anchors for test in proposal.tests):
         click.echo(
             "It names nobody and nothing: whoever fits is excused. A change of the rule may be better.", err=True
         )
-    if hidden.others and unwritten:
-        heading("others it would have hidden: look at them before you take it")
+    if hidden.others:
+        heading("others it would have hidden: look at them before you take it", err=True)
         columns = [Column("TIME"), Column("USER"), Column("ACTION"), Column("RESOURCE"), Column("EVENT")]
-        echo_table(columns, [_row(view) for view in hidden.others[:_SAMPLE]])
+        echo_table(columns, [_row(view) for view in hidden.others[:_SAMPLE]], err=True)
 
 
 def _row(view: View) -> tuple[str, ...]:

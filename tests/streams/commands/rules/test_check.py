@@ -14,7 +14,9 @@ def test_the_library_is_right(run: Run) -> None:
 
 def test_what_is_wrong_has_its_place_and_a_hint(run: Run, good: Path) -> None:
     bad = good / "bad.yml"
-    bad.write_text(RULE.replace("11111111-1111", "33333333-1111").replace("detection:", "detektion:").replace("Some", "Any"))
+    bad.write_text(
+        RULE.replace("11111111-1111", "33333333-1111").replace("detection:", "detektion:").replace("Some", "Any")
+    )
     done = run("rules", "check", good)
     assert done.exit_code == 1
     assert f"{bad}:8:1: unknown key 'detektion': did you mean 'detection'?" in done.stdout.splitlines()
