@@ -79,7 +79,7 @@ def navigator(techniques: Sequence[Technique], name: str) -> Mapping[str, Any]:
             {"label": "proved by tests inside the rules", "color": _COLOURS[1]},
             {"label": "claimed, not proved", "color": _CLAIMED},
         ],
-        "showTacticRowBackground": False,
+        "layout": {"layout": "side", "expandedSubtechniques": "annotated"},
         "selectSubtechniquesWithParent": False,
     }
 
@@ -92,6 +92,5 @@ def _entry(technique: Technique) -> dict[str, Any]:
         "comment": "; ".join(technique.proved) or "claimed only",
         "metadata": [{"name": "proved by", "value": title} for title in technique.proved]
         + [{"name": "claimed by", "value": f"{title} ({why})"} for title, why in technique.claimed],
-        "showSubtechniques": "." in technique.id,
     }
     return entry if technique.proved else entry | {"color": _CLAIMED}

@@ -17,7 +17,10 @@ from streams.settings import Settings
 from streams.simulate.model import SOURCES
 from streams.simulate.organisation import simulate
 from streams.simulate.output import write
-from tests.e2e.house import House, Server, house
+
+pytest.register_assert_rewrite("tests.e2e.exact", "tests.e2e.house", "tests.e2e.logbook")
+
+from tests.e2e.house import House, Server, house  # noqa: E402
 
 ARRIVAL = 1_900_000_000_000_000
 

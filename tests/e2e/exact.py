@@ -1,4 +1,4 @@
-"""What must stand in topics and in Redis, whatever happened to the workers: the stages folded once over the same log."""
+"""What must stand in topics and Redis, whatever happened to the workers: the stages folded once over the same log."""
 
 from __future__ import annotations
 
@@ -94,10 +94,7 @@ def _depends(key: str, value: bytes) -> bool:
 
 
 def assert_same_alerts(found: Mapping[str, bytes], wanted: Mapping[str, bytes], detections: Detections) -> None:
-    """Fails unless alerts say the same, leaving out those that wait for time to pass (absence, "less than").
-
-    How often a correlation has spoken is left out too: see `_depends`.
-    """
+    """Fails unless alerts say the same; those that wait for time to pass (absence, "less than") are left out."""
     told, due = _told(found), _told(wanted)
     waiting = {key for alerts in (told, due) for key, alert in alerts.items() if _waits(alert, detections)}
     assert {key: told[key] for key in told.keys() - waiting} == {key: due[key] for key in due.keys() - waiting}
@@ -107,11 +104,13 @@ def assert_same_alerts(found: Mapping[str, bytes], wanted: Mapping[str, bytes], 
 def _told(alerts: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:
     told: dict[str, dict[str, Any]] = {key: orjson.loads(line) for key, line in alerts.items()}
     for alert in told.values():
-        if any(finding["kind"] == "correlation" for finding in alert["findings"]):
-            alert |= {"count": None, "revision": None, "summary": None}
+        alert["detections"] = {finding["detection"] for finding in alert["findings"]}
+        if any(finding["kind"] == "correlation" for finding in alert["findings"]):  # see `_depends`
+            for name in ("count", "revision", "summary", "reasons", "findings"):
+                del alert[name]
     return told
 
 
 def _waits(alert: Mapping[str, Any], detections: Detections) -> bool:
-    found = [detections.rules.correlation(finding["detection"]) for finding in alert["findings"]]
-    return any(correlation is not None and correlation.timing != "prompt" for correlation in found)
+    found = [detections.rules.correlation(detection) for detection in alert["detections"]]
+    return any(each is not None and (each.timing != "prompt" or each.absent >= 0) for each in found)

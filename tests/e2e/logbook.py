@@ -121,7 +121,7 @@ class Logbook:
         client = Redis.from_url(self._settings.redis)
         try:
             keys = [key async for key in client.scan_iter(match=f"auditwatch:{{{stage}-*}}:*", count=1000)]
-            values = await client.mget(keys) if keys else []
+            values: list[Any] = await client.mget(keys) if keys else []
         finally:
             await client.aclose()
         found = {_place(key, stage): value for key, value in zip(keys, values, strict=True)}

@@ -86,3 +86,28 @@ def test_selections_named_by_pattern_are_used(tmp_path: Path, condition: str) ->
 
 def test_the_library_has_nothing_to_mend() -> None:
     assert check([library()]) == []
+
+
+def test_what_shows_only_once_all_are_loaded(tmp_path: Path) -> None:
+    twin = (GOOD + TESTS).replace("1111-1111-4111", "1111-2222-4111").replace("title: A rule", "title: Another")
+    (tmp_path / "a.yml").write_text(GOOD + TESTS)
+    (tmp_path / "b.yml").write_text(twin)
+    assert [str(error) for error in check([tmp_path])] == [
+        f"{tmp_path / 'b.yml'}:8:1: the same logic as {tmp_path / 'a.yml'}:1 (A rule): delete one of the two"
+    ]
+
+
+def test_exceptions_end_at_a_time(tmp_path: Path) -> None:
+    excuse = """exceptions:
+  - rules: [11111111-1111-4111-8111-111111111111]
+    selection: {userIdentity.userName: robot}
+    owner: alice
+    reason: its job
+    created: 2026-01-01
+    expires: 2026-02-01
+"""
+    (tmp_path / "excuse.yml").write_text(excuse)
+    (tmp_path / "rule.yml").write_text(GOOD + TESTS)
+    end = 1_769_904_000_000_000
+    assert check([tmp_path]) == check([tmp_path], now=end - 1) == []
+    assert "the exception of alice ended on 2026-02-01" in str(check([tmp_path], now=end)[0])

@@ -31,7 +31,7 @@ def test_every_example_loads_and_its_tests_pass(tmp_path: Path) -> None:
     rules = load([tmp_path])
     assert len(examples) >= 6
     assert len(rules.exceptions) == 1
-    assert any(rule.title == "DNS zone deleted" for rule in rules.rules)
+    assert any(rule.title == "IAM of an AWS account mapped" for rule in rules.rules)
     results = run_tests(rules)
     assert len(results) >= 3
     assert [str(result) for result in results if not result.passed] == []

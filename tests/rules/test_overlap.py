@@ -116,7 +116,15 @@ def test_what_is_said_to_follow_does_follow(narrow: Node, wide: Node, records: l
 
 def test_the_index_misses_none(rule_set: RuleSetOf) -> None:
     """What looking at every pair finds is found."""
-    asks = ["{a: x}", "{a: [x, y]}", "{a: x, b: z}", "{a|startswith: x}", "{a: xy, b: [z, w]}", "{b: z}", "{b|contains: z}"]
+    asks = [
+        "{a: x}",
+        "{a: [x, y]}",
+        "{a: x, b: z}",
+        "{a|startswith: x}",
+        "{a: xy, b: [z, w]}",
+        "{b: z}",
+        "{b|contains: z}",
+    ]
     rules = rule_set(*[rule(n, f"s: {ask}, condition: s") for n, ask in enumerate(asks, 1)])
     pairs = {
         narrow.title

@@ -7,7 +7,7 @@ import pytest
 
 from rules.compile import RuleSet
 from rules.sigma import RuleErrors
-from rules.tests import TestResult, run_tests
+from rules.tests import TestResult, far_misses, lacking, run_tests
 
 RuleSetOf = Callable[..., RuleSet]
 
@@ -77,3 +77,28 @@ def test_paths_are_loaded(tmp_path: Path) -> None:
 
 def test_a_result_without_error_says_passed() -> None:
     assert str(TestResult("r", "T", "t", Path("r.yml"), 1, True, True)) == "r.yml:1: T: t: passed"
+
+
+def test_what_a_rule_lacks(rule_set: RuleSetOf) -> None:
+    def kinds(*cases: str) -> list[str]:
+        return lacking(rule_set(RULE + "".join(cases)).rules[0])
+
+    yes, no = case("a", "true", "CreateUser"), case("b", "false", "x")
+    near = case("c", "false", "y").replace("match: false", "match: false, near_miss: true")
+    assert kinds(yes, no, near) == []
+    assert kinds(yes, near) == ["that must not match"]
+    assert kinds(yes, no) == ["that only just does not match (near_miss: true)"]
+    assert kinds(no, near) == ["that must match"]
+
+
+def test_a_near_miss_must_be_near(rule_set: RuleSetOf) -> None:
+    def far(detection: str, action: str) -> list[str]:
+        near = case("c", "false", action).replace("match: false", "match: false, near_miss: true")
+        rules = rule_set(RULE.replace("{s: {eventName: CreateUser}, condition: s}", detection) + near)
+        return [test.name for test in far_misses(rules.rules[0])]
+
+    two = "{s: {eventName: CreateUser, eventSource: sts}, condition: s}"
+    assert far(two, "Other") == ["c"]
+    assert far(two, "CreateUser") == []
+    assert far("{s: {eventName: CreateUser}, condition: s}", "Other") == []
+    assert far("{s: {eventName: CreateUser}, t: {errorCode: x}, condition: s and not t}", "Other") == []
