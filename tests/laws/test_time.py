@@ -63,7 +63,8 @@ correlation: {type: value_avg, rules: [a, c], group-by: [actor.id], timespan: 10
 title: Much in a day
 id: 50000000-0000-4000-8000-000000000000
 level: high
-correlation: {type: value_sum, rules: [a, b, c], group-by: [source_ip], timespan: 1d, condition: {field: raw.n, gt: 400}}
+correlation:
+  {type: value_sum, rules: [a, b, c], group-by: [source_ip], timespan: 1d, condition: {field: raw.n, gt: 400}}
 ---
 title: Some b
 id: 60000000-0000-4000-8000-000000000000

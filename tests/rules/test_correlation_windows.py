@@ -27,9 +27,11 @@ from tests.rules.correlating import (
     distinct,
     ended,
     entry,
+    expected,
     last,
     matched,
     measuring,
+    summed_up,
     temporal,
     told,
 )
@@ -160,6 +162,43 @@ def test_what_came_before_does_not_count_as_following() -> None:
     windows = Windows("ip:1.2.3.4")
     told(rule, [entry(-1, rule=1), entry(0), entry(0, "b", rule=1)], windows)
     assert len(ended(rule, windows)) == 1
+
+
+@pytest.mark.parametrize(("second", "fires"), [(899.9, False), (900, False), (900.1, True)])
+def test_what_follows_at_the_last_moment_follows(second: float, fires: bool) -> None:
+    rule = absent(counting(1), 15 * MINUTE)
+    windows = Windows("ip:1.2.3.4")
+    said = told(rule, [entry(0), entry(second / 60, rule=1)], windows)
+    assert bool([*said, *ended(rule, windows)]) is fires
+
+
+@pytest.mark.parametrize(
+    "rule", [bounded(("lt", 3)), temporal(2, "a and not b"), absent(counting(1), HOUR), measuring("value_avg", "gt", 3)]
+)
+def test_what_nobody_asked_about_for_long_is_still_judged(rule: Correlation) -> None:
+    value = 5_000_000 if rule.fields else ""
+    entries = [entry(7 * at, f"e{at:03}", value=value) for at in range(200)]
+    windows = Windows("ip:1.2.3.4")
+    said = told(rule, entries, windows)
+    assert summed_up(rule, last([*said, *ended(rule, windows)]).values()) == expected(rule, entries)
+
+
+def test_a_match_too_late_to_be_judged_counts_the_same_after_a_restart() -> None:
+    rule = measuring("value_avg", "gt", 3)
+    find = {"c1": rule}.get
+    first = [entry(at, value=1_000_000) for at in range(5)]
+    late, then = entry(3.5, "late", value=90_000_000), entry(6, value=1_000_000)
+    found = []
+    for restarts in (False, True):
+        windows = Windows("ip:1.2.3.4")
+        told(rule, first, windows)
+        windows.tick(lambda _: START + 10 * MINUTE, find)
+        said = told(rule, [late], windows)
+        if restarts:
+            windows = Windows("ip:1.2.3.4", windows.pack(), dict(windows.dues))
+        found.append(last([*said, *told(rule, [then], windows), *ended(rule, windows)]))
+    assert found[0] == found[1]
+    assert found[0]
 
 
 def test_a_slow_source_is_waited_for() -> None:

@@ -65,7 +65,9 @@ async def consumer(monkeypatch: pytest.MonkeyPatch) -> ChunkConsumer:
     async def nothing(*_: Any) -> None:
         """Faust asks back on rebalances."""
 
-    made: ChunkConsumer = app.transport.create_consumer(callback, on_partitions_revoked=nothing, on_partitions_assigned=nothing)
+    made: ChunkConsumer = app.transport.create_consumer(
+        callback, on_partitions_revoked=nothing, on_partitions_assigned=nothing
+    )
     made.delivered = delivered
     made.resume_flow()
     monkeypatch.setattr(made._thread, "call_thread", lambda function, *args: function(*args))
