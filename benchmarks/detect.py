@@ -78,8 +78,8 @@ def play(organisation: Organisation, detections: Detections) -> Played:
         while chunk := list(islice(stream, BATCH)):
             started = time.process_time()
             await run.feed(chunk)
-        await run.close()
             spent += time.process_time() - started
+        await run.close()
         return spent
 
     seconds = asyncio.run(drive())
