@@ -14,7 +14,7 @@ from streams.kafka import ALERTS, EVENTS, ensure_topics
 from streams.settings import Settings
 from tests.alerting.slack_server import TOKEN, SlackServer
 from tests.streams.commands.conftest import Run, lines, start
-from tests.streams.commands.test_rules import RULE
+from tests.streams.commands.rules.conftest import RULE
 
 ORDER = ["python", "settings", "context", "rules", "model", "broker", "redis", "trail", "slack"]
 
