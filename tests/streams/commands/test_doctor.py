@@ -91,7 +91,7 @@ class TestRulesAndModel:
         monkeypatch.setenv("AUDITWATCH_RULES", "rule.yml")
         state, text = examined(run)["rules"]
         assert state == "fail"
-        assert text.startswith("1 of 3 tests fail: rule.yml:15: ")
+        assert text.startswith("1 of 3 tests fail: rule.yml:16: ")
 
     def test_rules_that_do_not_load(self, run: Run, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (place / "rule.yml").write_text("title: [")
