@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
 import time
+import urllib.request
 
 from benchmarks import live, steps
+from streams.embedded import Broker, RedisServer, free_port
 
 
 def startup() -> None:
@@ -21,7 +25,32 @@ def startup() -> None:
     print(f"\nauditwatch --help: {fastest:.2f} s  <= 0.5 s")
 
 
+def ready() -> None:
+    """How long the first worker takes from its start until /readyz says yes, on a fresh broker and Redis."""
+    with Broker.start() as broker, RedisServer.start() as redis, tempfile.TemporaryDirectory() as folder:
+        listen = f"127.0.0.1:{free_port()}"
+        servers = {"AUDITWATCH_BROKER": broker.url, "AUDITWATCH_REDIS": redis.url, "AUDITWATCH_LISTEN": listen}
+        started = time.perf_counter()
+        command = [sys.executable, "-c", "from streams.cli import main; main()", "worker"]
+        with subprocess.Popen(command, env=os.environ | servers, cwd=folder, stderr=subprocess.DEVNULL) as worker:
+            try:
+                while not _answers(f"http://{listen}/readyz") and time.perf_counter() - started < 60:
+                    time.sleep(0.05)
+                print(f"worker ready to consume: {time.perf_counter() - started:.1f} s after its start  <= 8 s")
+            finally:
+                worker.terminate()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=1) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
 if __name__ == "__main__":
     steps.main()
     startup()
+    ready()
     live.main()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def empty_agent(broker: str, events: int) -> None:
         "bench-empty", broker=broker, broker_session_timeout=6.0, broker_heartbeat_interval=2.0,
         broker_rebalance_timeout=6.0, consumer_auto_offset_reset="earliest", stream_buffer_maxsize=65536,
         broker_max_poll_records=5000, topic_allow_declare=False, topic_disable_leader=True, web_enabled=False,
-        store="memory://", datadir="/tmp/auditwatch-bench",
+        store="memory://", datadir=tempfile.mkdtemp(prefix="auditwatch-bench-"),
     )  # fmt: skip
 
     @app.agent(app.topic(TOPIC, value_serializer="raw"))
