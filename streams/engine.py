@@ -122,6 +122,7 @@ class Engine:
                 for turn in self._turns.values():
                     await turn.acquire()  # and keep it: nothing more begins
         if self.shells:
+            self._beating.cancel()
             await self._producer.stop()
             await self.log.stop()
             await self._redis.aclose()

@@ -170,10 +170,16 @@ def _credentials(settings: Settings) -> Any:
     return faust.SSLCredentials(context) if context else None
 
 
+class _Process(faust.Worker):
+    async def _sentinel_task(self) -> None:
+        """Cancelled tasks get a moment to end; Faust gives them a second."""
+        await asyncio.sleep(0.05)
+
+
 def run(app: App) -> None:
     """Runs until SIGINT or SIGTERM."""
     for name, level in QUIET.items():
         logging.getLogger(name).setLevel(level)
-    worker = faust.Worker(app, quiet=True, loglevel="WARN", override_logging=False, redirect_stdouts=False)
+    worker = _Process(app, quiet=True, loglevel="WARN", override_logging=False, redirect_stdouts=False)
     worker.spinner = None  # it writes cursor codes to stdout, a terminal's or not
     worker.execute_from_commandline()

@@ -53,8 +53,17 @@ log_level_option = click.option(
 
 
 def end_on_sigterm() -> None:
-    """From now on SIGTERM ends this process as Ctrl-C does, until something else (Faust) listens to it."""
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    """From now on SIGTERM ends this process as Ctrl-C does, until something else (Faust) listens to it.
+
+    Also where Ctrl-C is ignored, as a shell has it for what it starts in the background.
+    """
+
+    def end(*_: object) -> None:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 class Unusable(click.ClickException):

@@ -94,11 +94,9 @@ class TestClientOptions:
 
 
 class TestTopics:
-    async def test_are_created_with_our_partitions_and_limits(self, settings: Settings) -> None:
+    async def test_are_created_with_our_partitions_and_limits(self, fresh: Settings) -> None:
         raw = raw_topic()
-        counts = await ensure_topics(
-            settings, [raw, "audit.events", "audit.findings", "audit.alerts", "audit.deadletter"]
-        )
+        counts = await ensure_topics(fresh, [raw, "audit.events", "audit.findings", "audit.alerts", "audit.deadletter"])
         assert counts == {
             raw: 2,
             "audit.events": 3,

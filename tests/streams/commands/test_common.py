@@ -67,10 +67,13 @@ def test_log_lines_for_a_terminal_are_redacted_too() -> None:
     assert "xoxb-123456789012" not in text
 
 
-def test_sigterm_ends_a_process_as_ctrl_c_does() -> None:
+@pytest.mark.parametrize("background", ["", "signal.signal(signal.SIGINT, signal.SIG_IGN)"])
+def test_sigterm_ends_a_process_as_ctrl_c_does(background: str) -> None:
+    """Also one that a shell started in the background, where Ctrl-C is ignored."""
     code = (
         "import os, signal, time\n"
         "from streams.commands.common import end_on_sigterm\n"
+        f"{background}\n"
         "end_on_sigterm()\n"
         "try: os.kill(os.getpid(), signal.SIGTERM); time.sleep(9)\n"
         "except KeyboardInterrupt: print('in order')\n"
