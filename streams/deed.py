@@ -7,7 +7,7 @@ from audit.finding import Finding
 from detectors.features import Observation
 from rules.correlation import Match
 from streams.principal import Principal
-from streams.processor import Arrival
+from streams.stage import Arrival
 
 
 class Deed:
@@ -20,6 +20,7 @@ class Deed:
     __slots__ = (
         "arrival",
         "event",
+        "features",
         "findings",
         "grave",
         "matches",
@@ -27,6 +28,7 @@ class Deed:
         "principal",
         "strangeness",
         "unheard",
+        "young",
     )
 
     def __init__(self, arrival: Arrival[AuditEvent], principal: Principal, observation: Observation) -> None:
@@ -39,6 +41,8 @@ class Deed:
         self.unheard: list[tuple[str, str]] = []
         self.grave = False
         self.strangeness = 0.0
+        self.features: list[float] = []
+        self.young = False
 
     @property
     def signals(self) -> int:
@@ -46,8 +50,10 @@ class Deed:
         return len(self.findings) + len(self.matches)
 
     def row(self) -> list[float]:
-        """Its features against its principal's usual at this moment."""
-        return self.principal.row(self.observation, self.event.time)
+        """Its features against its principal's usual at this moment; the last ones asked for are kept."""
+        self.features = self.principal.row(self.observation, self.event.time)
+        self.young = self.principal.baseline.young
+        return self.features
 
     def take(self, suspected: bool) -> None:
         """Into its principal's usual, or held if a rule or its strangeness suspects it."""

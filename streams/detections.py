@@ -14,6 +14,7 @@ from rules.compile import RuleSet
 class Detections:
     """Rules, model and context of one batch; `version` names their hashes in every finding.
 
+    `shadow` is a model that scores beside `model` and alerts nobody.
     `snapshot` will hold what many principals share (the peers' and the organisation's usual): nothing yet.
     """
 
@@ -21,6 +22,7 @@ class Detections:
     model: Model
     context: Context
     snapshot: None = None
+    shadow: Model | None = None
 
     @property
     def version(self) -> Version:

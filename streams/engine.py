@@ -29,6 +29,7 @@ from streams.passage import Passage
 from streams.pipeline import Correlate, Score
 from streams.processor import Message, Processor
 from streams.settings import Settings
+from streams.shadow import COUNTS, publish
 from streams.shell import PATIENCE, Shell, unexpected
 from streams.store import RedisStateStore, connect
 from streams.ticking import Ticking
@@ -39,6 +40,7 @@ log = logging.getLogger("auditwatch.engine")
 EX_SOFTWARE = 70
 LOOK_SECONDS = 5.0
 TICK_SECONDS = 1.0
+COMPARE_SECONDS = 10.0
 GONE_LOOKS = 2
 """In how many looks in a row a topic must be missing: a broker that is starting may not know its topics yet."""
 LAST_BATCH_SECONDS = 2.0
@@ -301,6 +303,22 @@ class Engine:
         if passed := self._passage.look(now, ends, reached):
             async with self._turns[FINDINGS]:
                 await self.shells[FINDINGS].tick(passed, lambda: self.detections)
+
+    async def keep_comparing(self) -> None:
+        """Publishes what the model in the shadow would have told, every few seconds, for ever."""
+        while True:
+            await asyncio.sleep(COMPARE_SECONDS)
+            detections = self.detections
+            if not (self.shells and detections.shadow):
+                continue
+            comparison = self.shells[EVENTS].processor.comparison
+            if report := comparison.take(detections.model.hash, detections.shadow.hash):
+                for name in COUNTS:
+                    count("compared", name, getattr(report, name))
+                try:
+                    await publish(self._redis, report)
+                except Exception as error:
+                    await self._survive("compare models", error, 0)
 
     async def _check_logs(self) -> None:
         """Ends the process when a topic is not the one any more that offsets were read from."""

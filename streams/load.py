@@ -20,10 +20,13 @@ def load_detections(context: Path | None, rules: Sequence[Path], models: Path | 
     Raises:
         ContextErrors, RuleErrors, RegistryError: naming each file and line, or what to do.
     """
+    registry = Registry(models) if models else None
+    shadow = registry.shadowed() if registry else None
     return Detections(
         rules=sigma.load(rule_folders(rules)),
-        model=Registry(models).load() if models else default_model(),
+        model=registry.load() if registry else default_model(),
         context=declared(context),
+        shadow=registry.load(shadow) if registry and shadow else None,
     )
 
 

@@ -14,6 +14,7 @@ CounterName = Literal[
     "findings",  # findings emitted by score
     "shadow",  # matches of rules in shadow, by rule
     "excused",  # matches an exception hides, by rule
+    "compared",  # events scored by a model in the shadow, and findings of either model, by whose they would be
     "alerts",  # alert revisions emitted by correlate
     "deadletters",  # items bound for audit.deadletter, by stage
     "rewinds",  # partitions rewound, by stage: surprises that were answered

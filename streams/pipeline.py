@@ -8,7 +8,7 @@ Both are pure folds: no clock, no I/O, the same answer for the same items in the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -25,6 +25,7 @@ from streams.packet import MAX_SIGNALS, Output, Packet, Signal, decode_events, d
 from streams.principal import Principal, baseline_key, memory_key, terms_key
 from streams.processor import Arrival, Fault, Verdict
 from streams.ruling import apply_rules
+from streams.shadow import compare
 from streams.store import DAY, Entry
 
 ENTITY_TTL = 8 * DAY
@@ -35,6 +36,10 @@ class Score:
     """Events of a principal -> signals for the entities they concern."""
 
     name = "events"
+
+    def __init__(self, witness: Callable[[Sequence[Deed]], None] | None = None) -> None:
+        """`witness` is shown the deeds of each batch, judged."""
+        self._witness = witness
 
     def decode(self, payload: bytes) -> Packet[AuditEvent]:
         """See Stage."""
@@ -72,6 +77,8 @@ class Score:
             errors = apply_rules(deed, history, detections)
             faults += [_fault(deed, error) for error in errors]
         estimate(deeds, detections)
+        if self._witness:
+            self._witness(deeds)
         faults += [_fault(deed, f"only {MAX_SIGNALS} signals kept") for deed in deeds if deed.signals > MAX_SIGNALS]
         return Verdict(
             [output for deed in deeds for output in _signals(deed)],
@@ -79,6 +86,7 @@ class Score:
             [(deed.event.id, deed.strangeness) for deed in deeds],
             len(arrivals) - len(deeds),
             unheard=[told for deed in deeds for told in deed.unheard],
+            compared=compare(deeds, detections.shadow),
         )
 
 

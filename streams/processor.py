@@ -16,6 +16,7 @@ from audit.event import AuditEvent
 from streams.detections import Detections
 from streams.metrics import count
 from streams.packet import mark, offset_of
+from streams.shadow import Comparison
 from streams.stage import Arrival, Damaged, Emit, Fault, Gap, Item, Message, Stage, State, Verdict, joined
 from streams.store import POSITION, Entry, Position, StateStore, Write, key_name
 
@@ -54,6 +55,7 @@ class Processor(Generic[Item, State]):
         self._partitions: dict[int, Held[State]] = {}
         self.folded = 0
         self.repeats = 0
+        self.comparison = Comparison()
         self._failing = 0
 
     @property
@@ -113,6 +115,7 @@ class Processor(Generic[Item, State]):
             verdict, entries = await self._fold(arrivals, held, detections)
             self.folded += len(arrivals)
             self.repeats += verdict.repeats
+            self.comparison.add(verdict.compared)
             for rule_id, why in verdict.unheard:
                 if why == "shadow":
                     count("shadow", rule_id)

@@ -22,11 +22,13 @@ from audit.finding import Finding
 from audit.sources.reader import Reject, read
 from streams import trail
 from streams.clock import Clock
+from streams.deed import Deed
 from streams.detections import Detections
 from streams.files import FileError, records
 from streams.packet import Output, Packet, Signal, encode, item_of, mark
 from streams.pipeline import Correlate, Score
 from streams.processor import Fault, Message, Processor, Verdict
+from streams.shadow import Comparison
 from streams.store import MemoryStateStore
 from streams.ticking import Ticking
 
@@ -63,17 +65,20 @@ class Replay:
     faults: list[Fault] = field(default_factory=list)
     events: int = 0
     repeats: int = 0
+    comparison: Comparison = field(default_factory=Comparison)
 
 
 class Run:
     """A replay under way: feed it events, read `result`. States stay in memory between batches."""
 
-    def __init__(self, detections: Detections, keep_scores: bool = False) -> None:
+    def __init__(
+        self, detections: Detections, keep_scores: bool = False, witness: Callable[[Sequence[Deed]], None] | None = None
+    ) -> None:
         self.result = Replay()
         self.stores = MemoryStateStore(), MemoryStateStore()
         self._detections = detections
         self._keep_scores = keep_scores
-        self._score = Processor(_ToldScore(self), self.stores[0], self._to_correlate)
+        self._score = Processor(_ToldScore(self, witness), self.stores[0], self._to_correlate)
         self._correlate = Ticking(_ToldCorrelate(self), self.stores[1], self._to_alerts)
         self._offsets = [0, 0]
         self._clock = Clock()
@@ -103,6 +108,7 @@ class Run:
     def told(self, verdict: Verdict) -> None:
         """Hears of each batch what the worker has no use for."""
         self.result.repeats += verdict.repeats
+        self.result.comparison.add(verdict.compared)
         if self._keep_scores:
             self.result.scores.extend(verdict.scores)
         for finding in verdict.findings:
@@ -155,7 +161,8 @@ class Run:
 
 
 class _ToldScore(Score):
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, witness: Callable[[Sequence[Deed]], None] | None) -> None:
+        super().__init__(witness)
         self._run = run
 
     def fold(self, arrivals: Any, states: Any, detections: Detections) -> Verdict:
@@ -189,6 +196,7 @@ def replay(
     arrival: int,
     batch: int = BATCH,
     on_events: Callable[[Sequence[AuditEvent]], None] | None = None,
+    witness: Callable[[Sequence[Deed]], None] | None = None,
 ) -> Replay:
     """Replays files and returns what the worker would have said.
 
@@ -198,11 +206,12 @@ def replay(
         arrival: microseconds since the epoch at which the records count as arrived (times far ahead are replaced).
         batch: events folded at once; changes nothing but speed.
         on_events: called with each batch of events before it is folded (progress, `--events`).
+        witness: shown the judged deeds of each batch (`--features`).
 
     Raises:
         FileError: a file cannot be read; everything readable before it was folded.
     """
-    run = Run(detections, keep_scores=True)
+    run = Run(detections, keep_scores=True, witness=witness)
 
     async def drive() -> None:
         await run.open()

@@ -39,6 +39,18 @@ class Fault(NamedTuple):
     raw: bytes
 
 
+class Compared(NamedTuple):
+    """What two models say of one event: strangeness, and whether that is worth a finding."""
+
+    event_id: str
+    principal: str
+    time: int
+    current: float
+    shadow: float
+    current_tells: bool
+    shadow_tells: bool
+
+
 class Verdict(NamedTuple):
     """What a stage makes of a batch: things to send on, and things it could not digest.
 
@@ -54,6 +66,7 @@ class Verdict(NamedTuple):
     evicted: int = 0
     unheard: Sequence[tuple[str, str]] = ()
     """(rule id, "shadow" or "excused") of each match nobody is told of."""
+    compared: Sequence[Compared] = ()
 
 
 def joined(verdicts: Sequence[Verdict]) -> Verdict:
@@ -66,6 +79,7 @@ def joined(verdicts: Sequence[Verdict]) -> Verdict:
         findings=[finding for verdict in verdicts for finding in verdict.findings],
         evicted=sum(verdict.evicted for verdict in verdicts),
         unheard=[told for verdict in verdicts for told in verdict.unheard],
+        compared=[one for verdict in verdicts for one in verdict.compared],
     )
 
 

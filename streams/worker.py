@@ -83,7 +83,7 @@ def build(
     @app.task
     async def background() -> None:
         await health.start()
-        duties = [engine.keep_rewinding(), engine.keep_looking(), engine.keep_passing()]
+        duties = [engine.keep_rewinding(), engine.keep_looking(), engine.keep_passing(), engine.keep_comparing()]
         if reload:
             duties.append(keep_reloading(reload, engine.swap, engine.tell, now))
         await asyncio.gather(*duties)

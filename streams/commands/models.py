@@ -21,7 +21,11 @@ registry_option = click.option(
 _id = click.argument("model_id", metavar="ID")
 
 
-@click.group(cls=Lazy, prefix="streams.commands.models_", modules={"train": "train a model on logs"})
+@click.group(
+    cls=Lazy,
+    prefix="streams.commands.models_",
+    modules={"train": "train a model on logs", "compare": "what the model in the shadow would have told"},
+)
 def command() -> None:
     """Train, list, publish and promote models.
 
@@ -132,10 +136,13 @@ def _card(name: str, card: Card) -> list[tuple[str, object]]:
 
 
 @command.command("publish", short_help="put a trained model into the registry")
-@click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument(
+    "folder", metavar="[DIR]", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+@click.option("--shipped", is_flag=True, help="The model that ships, to have it compared with or to go back to.")
 @registry_option
 @config_option
-def publish_command(folder: Path, registry: Path | None, config: Path | None) -> None:
+def publish_command(folder: Path | None, shipped: bool, registry: Path | None, config: Path | None) -> None:
     """Put the model of a folder (card.json, forest.bin) into the registry and print its id.
 
     It is checked first, and not current until promoted.
@@ -143,9 +150,12 @@ def publish_command(folder: Path, registry: Path | None, config: Path | None) ->
     \b
     Examples:
       auditwatch models publish ./trained --registry models
+      auditwatch models publish --shipped --registry models
     """
+    if shipped == (folder is not None):
+        raise click.UsageError("give either DIR or --shipped")
     with problems():
-        click.echo(registry_of(registry, config).publish(read_model(folder)))
+        click.echo(registry_of(registry, config).publish(read_model(folder) if folder else default_model()))
 
 
 @command.command("shadow", short_help="let a model score beside the current one")

@@ -19,10 +19,13 @@ from audit.event import to_line as event_line
 from audit.sources import SOURCES
 from streams.commands.common import config_option, problems, settings_of, source_file, sources_line
 from streams.commands.out import counting, out_path, output, write_lines
+from streams.feature_file import FeatureFile
 from streams.load import load_detections
 from streams.replay import EVENTS, Replay, Source, replay
+from streams.shadow import compared
 
 _folder = click.Path(exists=True, path_type=Path)
+_file = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command(epilog=sources_line)
@@ -35,6 +38,7 @@ _folder = click.Path(exists=True, path_type=Path)
 @click.option("--findings", type=out_path, help="Write findings, one JSON object a line.")
 @click.option("--scores", type=out_path, help='Write {"event_id", "score"} a line; higher is stranger.')
 @click.option("--events", type=out_path, help="Write AuditEvents, one JSON object a line.")
+@click.option("--features", type=_file, help="Write each event's features, as they were then, as Parquet.")
 @click.option("--batch", default=1000, show_default=True, type=click.IntRange(1), help="Events folded at once.")
 def command(
     sources: tuple[str, ...],
@@ -46,6 +50,7 @@ def command(
     findings: Path | None,
     scores: Path | None,
     events: Path | None,
+    features: Path | None,
     batch: int,
 ) -> None:
     """Replay files as if they arrived now: the same findings and alerts as the worker, no broker, no Redis, no network.
@@ -66,6 +71,7 @@ def command(
         outs = {
             path: stack.enter_context(output(path)) for path in (alerts, findings, scores, events) if path is not None
         }
+        table = FeatureFile(features) if features else None
         with counting("replaying") as tick:
 
             def seen(chunk: Sequence[AuditEvent]) -> None:
@@ -73,7 +79,16 @@ def command(
                 if events:
                     write_lines(outs[events], map(event_line, chunk))
 
-            result = replay(pairs, detections, arrival=time.time_ns() // 1000, batch=batch, on_events=seen)
+            result = replay(
+                pairs,
+                detections,
+                arrival=time.time_ns() // 1000,
+                batch=batch,
+                on_events=seen,
+                witness=table.take if table else None,
+            )
+        if table:
+            table.close()
         told = sorted(result.alerts.values(), key=lambda alert: (alert.time, alert.id))
         if alerts:
             write_lines(outs[alerts], map(to_line, told))
@@ -86,6 +101,9 @@ def command(
             lines = (msgspec.json.encode({"event_id": name, "score": score}) for name, score in result.scores)
             write_lines(outs[scores], lines)
     click.echo(_summary(result), err=True)
+    if detections.shadow:
+        report = result.comparison.report(detections.model.hash, detections.shadow.hash)
+        click.echo("\n".join(compared(report)), err=True)
 
 
 def _show(alerts: Sequence[Alert]) -> None:

@@ -61,6 +61,13 @@ def test_publish_prints_the_id_and_promotes_nothing(run: Run, place: Path) -> No
     assert Registry(place / "models").current() is None
 
 
+def test_the_shipped_model_can_be_published_too(run: Run, place: Path) -> None:
+    done = run("models", "publish", "--shipped", "--registry", "models")
+    assert (done.exit_code, done.stdout) == (0, f"{default_model().hash}\n")
+    assert Registry(place / "models").load(default_model().hash).hash == default_model().hash
+    assert run("models", "publish", "--registry", "models").exit_code == 2
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
