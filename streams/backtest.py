@@ -5,7 +5,6 @@ Several sets of rules are run side by side over the same events, read once.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from rules.compile import RuleSet
 from rules.fields import View
 from rules.rule import Rule
 from streams.detections import Detections
+from streams.loop import complete
 from streams.processor import Fault
 from streams.replay import BATCH, Run
 
@@ -99,7 +99,7 @@ def backtest(
         for run in runs:
             await run.close()
 
-    asyncio.run(drive())
+    complete(drive())
     for test, run in zip(tests, runs, strict=True):
         _finish(test, run)
     return tests
@@ -148,7 +148,7 @@ def matches_of(
                 on_events(chunk)
             await run.feed(chunk)
 
-    asyncio.run(drive())
+    complete(drive())
     return list(found.values())
 
 
