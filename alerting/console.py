@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TextIO
 
 from rich.console import Console
@@ -28,6 +28,7 @@ class ConsoleNotifier:
     """Writes each alert to a text stream, in colour where the stream is a terminal."""
 
     pace = 0.0
+    fallback = "console"
 
     def __init__(self, stream: TextIO) -> None:
         self._console = Console(file=stream, highlight=False, emoji=False, markup=False)
@@ -36,7 +37,11 @@ class ConsoleNotifier:
         """Always the one console."""
         return "console"
 
-    async def deliver(self, alert: Alert, previous: Receipt | None) -> Receipt:
+    async def find(self, alert_ids: Collection[str], channel: str, since: int) -> dict[str, Receipt]:
+        """None: a terminal cannot be asked what it shows."""
+        return {}
+
+    async def deliver(self, alert: Alert, channel: str, previous: Receipt | None) -> Receipt:
         """Writes the block; a newer revision of what was already shown is written again and marked.
 
         Raises:

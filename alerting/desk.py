@@ -15,6 +15,10 @@ UPDATE_EVERY = 20 * MICROSECONDS
 """A message is edited at most this often (chat.update is limited), unless the alert became graver."""
 
 
+SETTLE = 3 * MICROSECONDS
+"""How long after a delivery with an open end one waits before looking whether it arrived: it may be on its way."""
+
+
 class Deliver(msgspec.Struct, frozen=True):
     """Show this now."""
 
@@ -38,8 +42,12 @@ def decide(entries: Iterable[Entry], now: int) -> list[Action]:
 
 
 def _action(entry: Entry, now: int) -> Action:
-    until = max(entry.not_before, _next_update(entry))
+    until = max(entry.not_before, _next_update(entry), _settled(entry))
     return Wait(entry, until) if until > now else Deliver(entry)
+
+
+def _settled(entry: Entry) -> int:
+    return entry.begun.at + SETTLE if entry.begun and not entry.receipt else 0
 
 
 def _next_update(entry: Entry) -> int:

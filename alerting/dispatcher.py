@@ -1,7 +1,7 @@
 """The loop from outbox to people: outbox -> decide -> notifier -> receipt.
 
-A delivery is noted after it was made. Killed between the two, or after an unsure answer, the dispatcher makes it once
-more; nothing else is ever shown twice, and nothing is lost.
+That a first delivery begins is noted before it is made, and how it ended after it. Killed between the two, or after an
+unsure answer, the dispatcher looks whether people see it before it delivers again: nothing is lost and nothing doubled.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import msgspec
 
 from alerting.alert import Alert, from_line
 from alerting.console import ConsoleNotifier
-from alerting.desk import Deliver, Wait, backoff, decide
-from alerting.notifier import Notifier, Permanent, Receipt, Retry
-from alerting.store import AlertStore, Entry, StoreUnavailable
+from alerting.desk import Wait, backoff, decide
+from alerting.notifier import Begun, Gone, Notifier, Permanent, Receipt, Retry, WrongChannel
+from alerting.store import AlertStore, Entry, Failure, StoreUnavailable
 from audit.event import MICROSECONDS
 
-PAGE = 64
+PAGE = 256
 POLL = 0.25
 """Seconds between two looks into the outbox; `sleep` may return earlier when something was put in."""
 LONGEST_PAUSE = 60.0
@@ -59,18 +59,22 @@ async def run(
     """
     loop = _Loop(store, notifier, clock, sleep, stop, drain)
     started = False
-    while not stop.is_set():
-        try:
-            if not started:
-                await store.wake()
-                started = True
-            if await loop.turn():
-                break
-        except StoreUnavailable as error:
-            if drain:
-                raise
-            _log.error("%s", error)
-            await sleep(1.0)
+    try:
+        while not stop.is_set():
+            try:
+                if not started:
+                    await store.wake()
+                    started = True
+                if await loop.turn():
+                    break
+            except StoreUnavailable as error:
+                if drain:
+                    raise
+                _log.error("%s", error)
+                await sleep(1.0)
+        await loop.finish()
+    finally:
+        loop.abandon()
     return loop.done
 
 
@@ -103,31 +107,66 @@ class _Loop:
     stop: asyncio.Event
     drain: bool
     done: Delivered = field(default_factory=Delivered)
+    lanes: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # channel -> the delivery under way
+    busy: set[str] = field(default_factory=set)  # alerts being delivered
+    page: list[Entry] = field(default_factory=list)
     rests: dict[str, int] = field(default_factory=dict)  # channel -> end of its pause
     strikes: dict[str, int] = field(default_factory=dict)  # channel -> failures in a row
+    broken: dict[str, int] = field(default_factory=dict)  # channel -> until when its alerts go to the fallback
+    absent: dict[str, int] = field(default_factory=dict)  # alert -> beginning of the delivery known not to have arrived
     given_up: set[str] = field(default_factory=set)  # only with drain
 
     async def turn(self) -> bool:
-        """One look into the outbox, what can be delivered now, and a short sleep; True when all is done."""
+        """One look into the outbox: starts what can be delivered now, then waits for news; True when all is done.
+
+        Each channel has one delivery under way at most, and none waits for another's.
+        """
+        self._reap()
         now = self.clock()
-        entries = await self.store.due(PAGE, now)
-        if self.drain and all(entry.alert.id in self.given_up for entry in entries):
+        self.page = await self.store.due(PAGE, now)
+        waiting = [entry for entry in self.page if entry.alert.id not in self.busy]
+        if self.drain and not self.lanes and all(entry.alert.id in self.given_up for entry in waiting):
             return True
-        delivered = False
-        for action in decide(entries, now):
-            if self.stop.is_set():
-                break
+        for action in decide(waiting, now):
             if isinstance(action, Wait):
                 await self._postpone(action)
-            elif self._free(action.entry.alert):
-                delivered = True
-                await self._deliver(action)
-        if not delivered:
+            else:
+                self._start(action.entry)
+        if self.lanes:
+            await asyncio.wait(self.lanes.values(), timeout=POLL, return_when=asyncio.FIRST_COMPLETED)
+        else:
             await self.sleep(self._until_next())
         return False
 
-    def _free(self, alert: Alert) -> bool:
-        return self.rests.get(self.notifier.channel(alert), 0) <= self.clock()
+    async def finish(self) -> None:
+        """Lets the deliveries under way end."""
+        if self.lanes:
+            await asyncio.wait(self.lanes.values())
+        self._reap()
+
+    def abandon(self) -> None:
+        """Cancels the deliveries under way."""
+        for task in self.lanes.values():
+            task.cancel()
+
+    def _start(self, entry: Entry) -> None:
+        channel = self._channel(entry)
+        if channel in self.lanes or self.rests.get(channel, 0) > self.clock():
+            return
+        self.busy.add(entry.alert.id)
+        self.lanes[channel] = asyncio.create_task(self._deliver(entry, channel), name=entry.alert.id)
+
+    def _reap(self) -> None:
+        """Forgets the deliveries that ended; raises what one of them could not deal with."""
+        for channel, task in list(self.lanes.items()):
+            if task.done():
+                del self.lanes[channel]
+                self.busy.discard(task.get_name())
+                task.result()
+
+    def _channel(self, entry: Entry) -> str:
+        channel = self.notifier.channel(entry.alert)
+        return self.notifier.fallback if self.broken.get(channel, 0) > self.clock() else channel
 
     def _until_next(self) -> float:
         """Seconds to the end of the first pause, at most POLL."""
@@ -138,30 +177,63 @@ class _Loop:
         if action.entry.not_before < action.until:
             await self.store.postpone(action.entry.alert.id, action.until)
 
-    async def _deliver(self, action: Deliver) -> None:
-        entry, channel = action.entry, self.notifier.channel(action.entry.alert)
+    async def _deliver(self, entry: Entry, channel: str) -> None:
         try:
-            receipt = await self.notifier.deliver(entry.alert, entry.receipt)
+            previous = entry.receipt or await self._looked_up(entry, channel)
+            if previous is None:
+                await self.store.begin(entry.alert.id, Begun(channel, self.clock()))
+            elif previous.revision >= entry.alert.revision:
+                return
+            receipt = await self.notifier.deliver(entry.alert, channel, previous)
         except Retry as problem:
             await self._later(entry, channel, problem)
+        except Gone:
+            await self.store.lost(entry.alert.id)
+        except WrongChannel as problem:
+            await self._elsewhere(entry, channel, problem)
         except Permanent as problem:
             await self._refused(entry, str(problem))
+        except StoreUnavailable:
+            raise
         except Exception as problem:  # a fault in rendering one alert must not stop the others
             _log.exception("alert %s cannot be delivered", entry.alert.id)
             await self._refused(entry, f"{type(problem).__name__}: {problem}")
         else:
             self.strikes.pop(channel, None)
             self._rest(channel, self.notifier.pace)
-            await self._note(entry, msgspec.structs.replace(receipt, at=self.clock()))
+            await self._note(entry.alert.id, msgspec.structs.replace(receipt, at=self.clock()))
             self.done.sent += 1
 
-    async def _note(self, entry: Entry, receipt: Receipt) -> None:
-        """Insists: what was shown and is not noted would be shown again."""
+    async def _looked_up(self, entry: Entry, channel: str) -> Receipt | None:
+        """The message that an earlier delivery, whose end nobody noted, did leave; None where it left none.
+
+        One look serves all alerts of the page in the same doubt.
+        """
+        begun = entry.begun
+        if begun is None or self.absent.get(entry.alert.id) == begun.at:
+            return None
+        doubts = {one.alert.id: one.begun for one in self.page if one.begun and not one.receipt}
+        doubts = {name: one for name, one in doubts.items() if one.channel == begun.channel} | {entry.alert.id: begun}
+        try:
+            found = await self.notifier.find(doubts, begun.channel, min(one.at for one in doubts.values()))
+        except Retry as problem:
+            raise Retry(str(problem), problem.after, unsure=True) from problem  # the doubt stays
+        except Permanent as problem:
+            _log.error("alert %s may be shown twice: its delivery broke and %s", entry.alert.id, problem)
+            found = {}
+        for name, receipt in found.items():
+            await self._note(name, msgspec.structs.replace(receipt, at=self.clock()))
+        self.absent = {name: one.at for name, one in doubts.items() if name not in found}
+        self.done.sent += len(found)
+        return found.get(entry.alert.id)
+
+    async def _note(self, alert_id: str, receipt: Receipt) -> None:
+        """Insists: what was shown and is not noted has to be looked for."""
         while True:
             try:
-                return await self.store.receipt(entry.alert.id, receipt)
+                return await self.store.receipt(alert_id, receipt)
             except StoreUnavailable as error:
-                _log.error("alert %s was delivered but cannot be noted: %s", entry.alert.id, error)
+                _log.error("alert %s was delivered but cannot be noted: %s", alert_id, error)
                 if self.stop.is_set():
                     raise
                 await self.sleep(1.0)
@@ -173,7 +245,16 @@ class _Loop:
         self._rest(channel, pause)
         wait = pause + backoff(entry.failures) if problem.unsure else pause  # behind the others of its channel
         _log.warning("alert %s waits %.0f s: %s", entry.alert.id, wait, problem)
-        await self._failed(entry, str(problem), wait)
+        await self._failed(entry, str(problem), wait, problem.unsure)
+
+    async def _elsewhere(self, entry: Entry, channel: str, problem: WrongChannel) -> None:
+        """Its channel takes nothing: until somebody mends that, its alerts go to the fallback."""
+        if channel == self.notifier.fallback:
+            await self._refused(entry, str(problem))
+            return
+        _log.error("channel %s: %s; its alerts go to %s meanwhile", channel, problem, self.notifier.fallback)
+        self.broken[self.notifier.channel(entry.alert)] = self.clock() + round(MEND * MICROSECONDS)
+        await self._failed(entry, str(problem), 0.0)
 
     async def _refused(self, entry: Entry, reason: str) -> None:
         """Never silence: the alert goes to stderr, and is tried again much later."""
@@ -182,14 +263,14 @@ class _Loop:
         if self.drain:
             self.given_up.add(entry.alert.id)
         try:
-            await ConsoleNotifier(sys.stderr).deliver(entry.alert, entry.receipt)
+            await ConsoleNotifier(sys.stderr).deliver(entry.alert, "console", entry.receipt)
         except Permanent as problem:
             _log.error("alert %s could not be shown on stderr either: %s", entry.alert.id, problem)
         await self._failed(entry, reason, min(MEND * 2 ** min(entry.failures, 5), LONGEST_MEND))
 
-    async def _failed(self, entry: Entry, error: str, wait: float) -> None:
+    async def _failed(self, entry: Entry, error: str, wait: float, unsure: bool = False) -> None:
         retry_at = self.clock() + round(wait * MICROSECONDS)
-        await self.store.failed(entry.alert.id, entry.alert.revision, error, retry_at)
+        await self.store.failed(entry.alert.id, entry.alert.revision, Failure(error, retry_at, unsure))
 
     def _rest(self, channel: str, seconds: float) -> None:
         self.rests[channel] = self.clock() + round(seconds * MICROSECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
 import msgspec
@@ -20,6 +21,13 @@ class Receipt(msgspec.Struct, frozen=True):
     at: int = 0
 
 
+class Begun(msgspec.Struct, frozen=True):
+    """A first delivery begun at `at` (microseconds) whose end nobody has noted: people may have seen it."""
+
+    channel: str
+    at: int
+
+
 class Retry(Exception):
     """It may work later: after `after` seconds where somebody said so, 0 where the dispatcher is to judge.
 
@@ -36,20 +44,46 @@ class Permanent(Exception):
     """It will not work until somebody mends something; the message says what."""
 
 
+class WrongChannel(Permanent):
+    """This channel takes nothing until somebody mends it; another may."""
+
+
+class Gone(Exception):
+    """The message that was to be changed is there no more."""
+
+
 class Notifier(Protocol):
-    """Carries alerts to people. `pace` is the least number of seconds between two deliveries to one channel."""
+    """Carries alerts to people. `pace` is the least number of seconds between two deliveries to one channel.
+
+    `fallback` names the channel for alerts whose own takes none; it may be their own.
+    """
 
     pace: float
+
+    @property
+    def fallback(self) -> str:
+        """See above."""
+        ...
 
     def channel(self, alert: Alert) -> str:
         """Where this alert would go."""
         ...
 
-    async def deliver(self, alert: Alert, previous: Receipt | None) -> Receipt:
-        """Shows the alert: anew, or in place of the message `previous` stands for.
+    async def deliver(self, alert: Alert, channel: str, previous: Receipt | None) -> Receipt:
+        """Shows the alert in the channel: anew, or in place of the message `previous` stands for.
 
         Raises:
             Retry: nothing is wrong with the alert; later it may work.
+            Gone: there is no such message as `previous` stands for any more; nothing was shown.
             Permanent: not before somebody mends something.
+        """
+        ...
+
+    async def find(self, alert_ids: Collection[str], channel: str, since: int) -> dict[str, Receipt]:
+        """Which of these alerts the channel shows, in messages since `since` (microseconds): what an unsure end left.
+
+        Raises:
+            Retry: not now.
+            Permanent: it cannot be looked up; the message says what to mend.
         """
         ...

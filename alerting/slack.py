@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,147 +12,40 @@ import msgspec
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from alerting.advice import what_to_do
 from alerting.alert import Alert
-from alerting.notifier import Permanent, Receipt, Retry
+from alerting.notifier import Gone, Permanent, Receipt, Retry, WrongChannel
 from alerting.plain import plain
 from alerting.route import Route, channel_of
-from audit.event import rfc3339
-from audit.finding import Severity
+from alerting.slack_message import EVENT_TYPE, Message, render, without_blocks
+from audit.event import MICROSECONDS
+from audit.finding import SEVERITIES
 
 BASE_URL = "https://slack.com/api/"
 TIMEOUT = 10.0
 """Seconds for one call; Slack usually answers in 0.2."""
+HISTORY_PAGE, MOST_PAGES = 200, 25
+CLOCKS_APART = 120.0
+"""Seconds Slack's clock may be behind ours when messages are looked for."""
 
-_SIGN: dict[Severity, str] = {"low": "🔵", "medium": "🟡", "high": "🟠", "critical": "🔴"}
-_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-_LINK = re.compile(r"http(s?)://", re.IGNORECASE)
-_HEADER, _TEXT, _FIELD, _LINE = 150, 300, 300, 300  # Slack allows 150, 4000, 2000, 3000 for a whole section
-_LINES = 8
-
+_CHANNEL_ID = re.compile(r"[CDG][A-Z0-9]+")
 _BLOCKS_REFUSED = {"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"}
+_CHANNEL_REFUSED = {
+    "channel_not_found",
+    "not_in_channel",
+    "is_archived",
+    "restricted_action",
+    "restricted_action_read_only_channel",
+    "posting_to_general_channel_denied",
+}
 _MESSAGE_GONE = {"message_not_found", "channel_not_found", "cant_update_message", "edit_window_closed"}
 _UNSURE = {"internal_error", "fatal_error", "service_unavailable", "request_timeout"}
 _MEND = {
     "not_in_channel": "invite the app to the channel (/invite @auditwatch)",
     "channel_not_found": "set AUDITWATCH_SLACK_CHANNEL to a channel the app can see",
     "is_archived": "unarchive the channel or set AUDITWATCH_SLACK_CHANNEL to another",
-    "missing_scope": "give the app the scope chat:write and install it again",
+    "missing_scope": "give the app the scopes chat:write, channels:history and channels:read and install it again",
 }
 _TOKEN_REFUSED = {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"}
-
-
-class Message(msgspec.Struct, frozen=True):
-    """What Slack gets: `text` for notifications and as a fallback, `blocks`, and metadata to find it again."""
-
-    text: str
-    blocks: list[dict[str, Any]]
-    metadata: dict[str, Any]
-
-
-def safe(text: str, limit: int) -> str:
-    """Log text for Slack: plain, escaped, links broken, at most `limit` UTF-16 units after escaping."""
-    text = _LINK.sub(r"hxxp\1://", plain(text, limit)) or "-"
-    pieces: list[str] = []
-    room = limit
-    for char in text:
-        piece = _ENTITIES.get(char, char)
-        room -= len(piece.encode("utf-16-le")) // 2
-        if room < 1:
-            return "".join(pieces) + "…"
-        pieces.append(piece)
-    return "".join(pieces)
-
-
-def render(alert: Alert) -> Message:
-    """The alert as at most 8 blocks: verdict, who and what, why, what to do, detections, fine print.
-
-    Always within Slack's limits; nothing from the log can ping, link or format. Log text is in plain text objects or
-    in code spans, which Slack does not interpret.
-    """
-    sign = "✅" if alert.status == "resolved" else _SIGN[alert.severity]
-    verdict = f"{sign} {alert.severity.capitalize()}: "
-    title = safe(alert.title, _HEADER - len(verdict) - 1)
-    who = safe(alert.principal or alert.entity, 80)
-    blocks = [
-        {"type": "header", "text": _plain_text(verdict + title)},
-        _section(safe(alert.summary or alert.title, 600)),
-        {"type": "section", "fields": _fields(alert)},
-        _section(_list("Why this alert", alert.reasons or (alert.title,))),
-        _section(_list("What to do", what_to_do(alert))),
-        _section(_list("Detections", map(_detection, alert.findings))) if alert.findings else None,
-        {
-            "type": "context",
-            "elements": [_plain_text(part) for part in (_fine_print(alert), _hidden_authors(alert)) if part],
-        },
-    ]
-    return Message(
-        text=f"{verdict}{safe(alert.title, _TEXT // 3)} ({who}, risk {alert.risk})",
-        blocks=[block for block in blocks if block],
-        metadata={
-            "event_type": "auditwatch_alert",
-            "event_payload": {"alert_id": alert.id, "revision": alert.revision, "severity": alert.severity},
-        },
-    )
-
-
-def _without_blocks(message: Message) -> Message:
-    """What is left when Slack refuses the blocks: their text. 900 characters stay under chat.update's 4,000 bytes."""
-    texts = [block["text"]["text"] for block in message.blocks if block["type"] == "section" and "text" in block]
-    return Message("\n".join([message.text, *texts])[:900], [], message.metadata)
-
-
-def _plain_text(text: str) -> dict[str, Any]:
-    return {"type": "plain_text", "text": text, "emoji": False}
-
-
-def _section(text: str) -> dict[str, Any]:
-    return {"type": "section", "text": _plain_text(text)}
-
-
-def _fields(alert: Alert) -> list[dict[str, Any]]:
-    since = min((finding.time for finding in alert.findings), default=alert.time)
-    state = f"{alert.status} ({alert.resolution})" if alert.resolution else alert.status
-    rows = {
-        "Who": alert.principal or "-",
-        "Where": alert.entity,
-        "Risk": f"{alert.risk} of 100",
-        "Findings": f"{alert.count}, events {len(alert.event_ids)}",
-        "Since": rfc3339(since),
-        "State": state,
-    }
-    return [
-        {"type": "mrkdwn", "text": f"*{label}*\n`{_code(value)}`", "verbatim": True} for label, value in rows.items()
-    ]
-
-
-def _code(text: str) -> str:
-    return safe(text.replace("`", "'"), _FIELD)
-
-
-def _list(label: str, lines: Iterable[str]) -> str:
-    lines = list(lines)
-    more = [f"and {len(lines) - _LINES} more"] if len(lines) > _LINES else []
-    return "\n".join([label, *(f"• {safe(line, _LINE)}" for line in lines[:_LINES]), *more])
-
-
-def _detection(finding: Any) -> str:
-    author = f", rule by {plain(finding.author, 80)}" if finding.author else ""
-    return f"{plain(finding.title, 120)} ({finding.severity}, risk {finding.risk}){author}"
-
-
-def _hidden_authors(alert: Alert) -> str:
-    """The authors of the detections that the list leaves out: their licence asks that they are named."""
-    shown = {finding.author for finding in alert.findings[:_LINES]}
-    hidden = dict.fromkeys(plain(one.author, 80) for one in alert.findings[_LINES:] if one.author not in shown)
-    return safe(f"more rules by {', '.join(filter(None, hidden))}", 1000) if any(hidden) else ""
-
-
-def _fine_print(alert: Alert) -> str:
-    attack = f"ATT&CK {', '.join(alert.attack)} · " if alert.attack else ""
-    version = msgspec.structs.asdict(alert.version)
-    made = ", ".join(f"{part} {hashed[:12] or '-'}" for part, hashed in version.items())
-    return safe(f"{attack}alert {alert.id} revision {alert.revision} · {made}", 600)
 
 
 class SlackNotifier:
@@ -171,9 +64,16 @@ class SlackNotifier:
         self._client.proxy = None  # the SDK ignores NO_PROXY; aiohttp's session (trust_env) does not
         self._channel = channel
         self._routes = tuple(routes)
+        self._ids: dict[str, str] = {}
+        self._bot: str | None = None
 
     def __repr__(self) -> str:
         return f"SlackNotifier(channel={self._channel!r}, base_url={self._client.base_url!r})"
+
+    @property
+    def fallback(self) -> str:
+        """The channel that is set for everything without a route."""
+        return self._channel
 
     def channel(self, alert: Alert) -> str:
         """The channel of the alert's route."""
@@ -184,21 +84,75 @@ class SlackNotifier:
         if self._client.session is not None:
             await self._client.session.close()
 
-    async def deliver(self, alert: Alert, previous: Receipt | None) -> Receipt:
+    async def deliver(self, alert: Alert, channel: str, previous: Receipt | None) -> Receipt:
         """Edits the message `previous` stands for, or posts a new one; blocks Slack refuses are sent as text.
 
         Raises:
             Retry: 429 (after = Retry-After), or an outage; unsure when a post may have arrived all the same.
-            Permanent: token, channel or scope are wrong; the message says what to mend.
+            Gone: the message was deleted.
+            WrongChannel, Permanent: token, channel or scope are wrong; the message says what to mend.
         """
         message = render(alert)
-        if previous is not None:
+        if previous is None:
             try:
-                return await self._send(alert, message, {"channel": previous.channel, "ts": previous.message_id})
+                return await self._send(alert, message, {"channel": channel})
             except _Refused as refused:
-                if refused.code not in _MESSAGE_GONE:
-                    raise
-        return await self._send(alert, message, {"channel": self.channel(alert)})
+                if refused.code in _CHANNEL_REFUSED:
+                    raise WrongChannel(str(refused)) from None
+                raise
+        try:
+            return await self._send(alert, message, {"channel": previous.channel, "ts": previous.message_id})
+        except _Refused as refused:
+            if refused.code in _MESSAGE_GONE:
+                raise Gone(refused.code) from None
+            raise
+
+    async def find(self, alert_ids: Collection[str], channel: str, since: int) -> dict[str, Receipt]:
+        """Looks for alerts' messages by their metadata, newest first; of an alert with several the oldest counts.
+
+        Raises:
+            Retry: Slack is out of reach or limits the rate.
+            Permanent: the history cannot be read.
+        """
+        where = {
+            "channel": await self._id_of(channel),
+            "oldest": f"{since / MICROSECONDS - CLOCKS_APART:.6f}",
+            "include_all_metadata": True,
+            "limit": HISTORY_PAGE,
+        }
+        found: dict[str, Receipt] = {}
+        async for message in self._pages("conversations.history", "messages", where):
+            shown = _receipt_of(message, str(where["channel"]))
+            if shown and shown[0] in alert_ids and message.get("bot_id") in (None, await self._bot_id()):
+                found[shown[0]] = shown[1]
+        return found
+
+    async def _bot_id(self) -> str | None:
+        """Which bot we are: anybody may post a message that says it shows an alert."""
+        if self._bot is None:
+            self._bot = str((await self._ask("auth.test", {})).get("bot_id") or "")
+        return self._bot or None
+
+    async def _id_of(self, channel: str) -> str:
+        """Reading a channel takes its id; posting to it also takes its name."""
+        if channel in self._ids or _CHANNEL_ID.fullmatch(channel):
+            return self._ids.get(channel, channel)
+        async for known in self._pages("conversations.list", "channels", {"limit": HISTORY_PAGE}):
+            self._ids[f"#{known.get('name')}"] = self._ids[str(known.get("name"))] = str(known.get("id"))
+        if channel not in self._ids:
+            raise _Refused("channel_not_found")
+        return self._ids[channel]
+
+    async def _pages(self, method: str, items: str, query: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        cursor = ""
+        for _ in range(MOST_PAGES):
+            answer = await self._ask(method, params=query | ({"cursor": cursor} if cursor else {}))
+            for item in answer.get(items) or ():
+                if isinstance(item, dict):
+                    yield item
+            cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
+            if not cursor:
+                return
 
     async def _send(self, alert: Alert, message: Message, place: dict[str, str]) -> Receipt:
         try:
@@ -206,7 +160,8 @@ class SlackNotifier:
         except _Refused as refused:
             if refused.code not in _BLOCKS_REFUSED:
                 raise
-            channel, ts = await self._call(place, _without_blocks(message))
+            channel, ts = await self._call(place, without_blocks(message))
+        self._ids[place["channel"]] = channel
         return Receipt(alert.revision, alert.severity, channel, ts)
 
     async def whoami(self) -> str:
@@ -216,7 +171,7 @@ class SlackNotifier:
             Retry: Slack is out of reach.
             Permanent: the token is refused; the message says what to mend.
         """
-        answer = await self._ask("auth.test", {}, posting=False)
+        answer = await self._ask("auth.test", {})
         return f"{plain(str(answer.get('user')), 80)} in {plain(str(answer.get('team')), 80)}"
 
     async def _call(self, place: dict[str, str], message: Message) -> tuple[str, str]:
@@ -230,11 +185,21 @@ class SlackNotifier:
             raise Retry("Slack's answer cannot be read", unsure=posting)
         return str(answer["channel"]), str(answer["ts"])
 
-    async def _ask(self, method: str, body: dict[str, Any], posting: bool) -> dict[str, Any]:
-        """Slack's answer to one call; `posting`: a broken connection leaves open whether people saw it."""
+    async def _ask(
+        self,
+        method: str,
+        body: dict[str, Any] | None = None,
+        posting: bool = False,
+        params: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Slack's answer to one call; `posting`: a broken connection leaves open whether people saw it.
+
+        What only reads takes `params`: Slack ignores a body there.
+        """
         try:
             self._open()
-            response = await self._client.api_call(method, json=body)
+            verb = "GET" if params is not None else "POST"
+            response = await self._client.api_call(method, http_verb=verb, json=body, params=params)
             if not isinstance(response.data, dict):
                 raise Retry("Slack's answer cannot be read", unsure=posting)
             return response.data
@@ -253,6 +218,18 @@ class SlackNotifier:
             local = urlsplit(self._client.base_url).hostname in ("127.0.0.1", "localhost", "::1")
             timeout = aiohttp.ClientTimeout(total=TIMEOUT)
             self._client.session = aiohttp.ClientSession(timeout=timeout, trust_env=not local)
+
+
+def _receipt_of(message: dict[str, Any], channel: str) -> tuple[str, Receipt] | None:
+    """The alert a message shows, and what stands for it; None where it shows none of ours."""
+    metadata = message.get("metadata")
+    payload = metadata.get("event_payload") if isinstance(metadata, dict) else None
+    if metadata is None or not isinstance(payload, dict) or metadata.get("event_type") != EVENT_TYPE:
+        return None
+    revision, severity, ts = payload.get("revision"), payload.get("severity"), message.get("ts")
+    if not (type(revision) is int and severity in SEVERITIES and ts):
+        return None
+    return str(payload.get("alert_id")), Receipt(revision, severity, channel, str(ts))
 
 
 class _Refused(Permanent):

@@ -13,9 +13,10 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from alerting import store_scripts as scripts
 from alerting.alert import Alert, from_line, gravity, to_line
 from alerting.case import Case
-from alerting.notifier import Receipt
+from alerting.notifier import Begun, Receipt
 from audit.finding import SEVERITIES
 
 DELIVERED_KEPT = 30 * 86_400
@@ -27,13 +28,25 @@ class StoreUnavailable(Exception):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """An alert in the outbox. `receipt` is of the last delivery; `not_before` (microseconds) ends a wait, 0 = none."""
+    """An alert in the outbox. `receipt` is of the last delivery; `not_before` (microseconds) ends a wait, 0 = none.
+
+    `begun` says that a first delivery was begun and how it ended was never noted.
+    """
 
     alert: Alert
     receipt: Receipt | None = None
     failures: int = 0
     not_before: int = 0
     error: str = ""
+    begun: Begun | None = None
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """A delivery that failed: why, when to try again (microseconds), whether people may have seen it all the same."""
+
+    error: str
+    retry_at: int
+    unsure: bool = False
 
 
 Entries = list[Entry]
@@ -54,8 +67,16 @@ class AlertStore(Protocol):
         """Notes a delivery; the alert leaves the outbox unless a higher revision came in meanwhile."""
         ...
 
-    async def failed(self, alert_id: str, revision: int, error: str, retry_at: int) -> None:
-        """Notes a failure to deliver this revision and puts the alert off until `retry_at` (microseconds)."""
+    async def begin(self, alert_id: str, begun: Begun) -> None:
+        """Notes that a first delivery begins: whoever finds this without a receipt looks before delivering again."""
+        ...
+
+    async def lost(self, alert_id: str) -> None:
+        """Forgets the receipt: the message is gone, and the alert is delivered anew."""
+        ...
+
+    async def failed(self, alert_id: str, revision: int, failure: Failure) -> None:
+        """Notes a failure to deliver this revision and puts the alert off."""
         ...
 
     async def postpone(self, alert_id: str, until: int) -> None:
@@ -120,12 +141,24 @@ class MemoryAlertStore:
             self._delivered[alert_id] = None
             self._forget()
 
-    async def failed(self, alert_id: str, revision: int, error: str, retry_at: int) -> None:
+    async def begin(self, alert_id: str, begun: Begun) -> None:
+        entry = self._entries.get(alert_id)
+        if entry and not entry.receipt:
+            self._entries[alert_id] = msgspec.structs.replace(entry, begun=begun)
+
+    async def lost(self, alert_id: str) -> None:
+        entry = self._entries.get(alert_id)
+        if entry:
+            self._entries[alert_id] = msgspec.structs.replace(entry, receipt=None, begun=None)
+            self._delivered.pop(alert_id, None)
+
+    async def failed(self, alert_id: str, revision: int, failure: Failure) -> None:
         entry = self._entries.get(alert_id)
         sent = entry.receipt.revision if entry and entry.receipt else -1
         if entry and alert_id not in self._delivered and sent < revision:
-            failures = entry.failures + 1
-            self._entries[alert_id] = Entry(entry.alert, entry.receipt, failures, retry_at, error)
+            begun = entry.begun if failure.unsure else None
+            after = (entry.failures + 1, failure.retry_at, failure.error or "unknown", begun)
+            self._entries[alert_id] = Entry(entry.alert, entry.receipt, *after)
 
     async def postpone(self, alert_id: str, until: int) -> None:
         entry = self._entries.get(alert_id)
@@ -172,100 +205,6 @@ def _order(entry: Entry) -> tuple[int, tuple[int, int, str] | str]:
 
 _LATEST = 10**14 - 1
 """The last millisecond an order knows (year 5138): gravity and time share the 53 bits of a sorted set's score."""
-_FIELDS = "'alert', 'receipt', 'failures', 'not_before', 'error'"
-
-# KEYS in every script: the alert's hash (or the root), ready, waiting, index. `ready` is ordered by gravity, `waiting`
-# by the end of the wait, `index` by the alert's time. Each script is one atomic step.
-_PUT = """
-local old = redis.call('HMGET', KEYS[1], 'revision', 'rank')
-if old[1] and tonumber(old[1]) >= tonumber(ARGV[2]) then return 0 end
-redis.call('HSET', KEYS[1], 'alert', ARGV[6], 'revision', ARGV[2], 'rank', ARGV[3], 'order', ARGV[4])
-redis.call('PERSIST', KEYS[1])
-redis.call('ZADD', KEYS[4], ARGV[5], ARGV[1])
-local graver = old[2] and tonumber(ARGV[3]) > tonumber(old[2])
-if graver or not redis.call('ZSCORE', KEYS[3], ARGV[1]) then
-  redis.call('ZREM', KEYS[3], ARGV[1])
-  redis.call('HDEL', KEYS[1], 'not_before')
-  redis.call('ZADD', KEYS[2], ARGV[4], ARGV[1])
-end
-for _, id in ipairs(redis.call('ZRANDMEMBER', KEYS[4], 3)) do  -- forget what has expired, a little at a time
-  if redis.call('EXISTS', ARGV[7] .. id) == 0 then redis.call('ZREM', KEYS[4], id) end
-end
-return 1
-"""
-
-_WAKE = """
-while true do
-  local ids = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', ARGV[1], 'LIMIT', 0, 500)
-  if #ids == 0 then break end
-  redis.call('ZREM', KEYS[3], unpack(ids))
-  for _, id in ipairs(ids) do
-    local order = redis.call('HGET', KEYS[1] .. id, 'order')
-    redis.call('HDEL', KEYS[1] .. id, 'not_before')
-    if order then redis.call('ZADD', KEYS[2], order, id) end
-  end
-end
-"""
-
-_DUE = f"""
-{_WAKE}
-local limit = tonumber(ARGV[2])
-local ids = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '+inf', 'LIMIT', 0, limit)
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', '+inf', 'LIMIT', 0, limit - #ids)) do
-  ids[#ids + 1] = id
-end
-local found = {{}}
-for _, id in ipairs(ids) do found[#found + 1] = redis.call('HMGET', KEYS[1] .. id, {_FIELDS}) end
-return found
-"""
-
-_RECEIPT = """
-local have = redis.call('HMGET', KEYS[1], 'revision', 'sent', 'order')
-if not have[1] then return 0 end
-local sent = tonumber(have[2] or -1)
-if tonumber(ARGV[2]) >= sent then
-  sent = tonumber(ARGV[2])
-  redis.call('HSET', KEYS[1], 'sent', ARGV[2], 'receipt', ARGV[3])
-end
-redis.call('HDEL', KEYS[1], 'failures', 'not_before', 'error')
-redis.call('ZREM', KEYS[3], ARGV[1])
-if sent >= tonumber(have[1]) then
-  redis.call('ZREM', KEYS[2], ARGV[1])
-  redis.call('EXPIRE', KEYS[1], ARGV[4])
-else
-  redis.call('ZADD', KEYS[2], have[3], ARGV[1])
-end
-return 1
-"""
-
-_PUT_OFF = """
-local have = redis.call('HMGET', KEYS[1], 'revision', 'sent')
-local sent = tonumber(have[2] or -1)
-if not have[1] or sent >= tonumber(have[1]) or sent >= tonumber(ARGV[2]) then return 0 end
-redis.call('HSET', KEYS[1], 'not_before', ARGV[3])
-if ARGV[4] ~= '' then
-  redis.call('HSET', KEYS[1], 'error', ARGV[4])
-  redis.call('HINCRBY', KEYS[1], 'failures', 1)
-end
-redis.call('ZREM', KEYS[2], ARGV[1])
-redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1])
-return 1
-"""
-
-_SAVE_CASE = """
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-if tonumber(redis.call('HGET', KEYS[1], 'case_version') or 0) ~= tonumber(ARGV[1]) - 1 then return 0 end
-redis.call('HSET', KEYS[1], 'case', ARGV[2], 'case_version', ARGV[1])
-return 1
-"""
-
-_LIST = f"""
-local found = {{}}
-for _, id in ipairs(redis.call('ZREVRANGEBYSCORE', KEYS[4], '+inf', '-inf', 'LIMIT', 0, ARGV[1])) do
-  found[#found + 1] = redis.call('HMGET', KEYS[1] .. id, {_FIELDS})
-end
-return found
-"""
 
 
 class RedisAlertStore:
@@ -299,23 +238,33 @@ class RedisAlertStore:
         time = min(max(alert.time // 1000, 0), _LATEST)
         order = (len(SEVERITIES) - 1 - rank) * (_LATEST + 1) + time
         blob = to_line(alert)
-        return bool(await self._run(_PUT, alert.id, alert.id, alert.revision, rank, order, time, blob, self._root))
+        return bool(
+            await self._run(scripts.PUT, alert.id, alert.id, alert.revision, rank, order, time, blob, self._root)
+        )
 
     async def due(self, limit: int, now: int) -> Entries:
-        return self._entries(await self._run(_DUE, "", now, limit))
+        return self._entries(await self._run(scripts.DUE, "", now, limit))
 
     async def receipt(self, alert_id: str, receipt: Receipt) -> None:
         blob = msgspec.msgpack.encode(receipt)
-        await self._run(_RECEIPT, alert_id, alert_id, receipt.revision, blob, DELIVERED_KEPT)
+        await self._run(scripts.RECEIPT, alert_id, alert_id, receipt.revision, blob, DELIVERED_KEPT)
 
-    async def failed(self, alert_id: str, revision: int, error: str, retry_at: int) -> None:
-        await self._run(_PUT_OFF, alert_id, alert_id, revision, retry_at, error or "unknown")
+    async def begin(self, alert_id: str, begun: Begun) -> None:
+        await self._run(scripts.BEGIN, alert_id, msgspec.msgpack.encode(begun))
+
+    async def lost(self, alert_id: str) -> None:
+        await self._run(scripts.LOST, alert_id, alert_id)
+
+    async def failed(self, alert_id: str, revision: int, failure: Failure) -> None:
+        unsure = "unsure" if failure.unsure else ""
+        error = failure.error or "unknown"
+        await self._run(scripts.PUT_OFF, alert_id, alert_id, revision, failure.retry_at, error, unsure)
 
     async def postpone(self, alert_id: str, until: int) -> None:
-        await self._run(_PUT_OFF, alert_id, alert_id, 2**53, until, "")
+        await self._run(scripts.PUT_OFF, alert_id, alert_id, 2**53, until, "", "")
 
     async def wake(self) -> None:
-        await self._run(_WAKE, "", "+inf")
+        await self._run(scripts.WAKE, "", "+inf")
 
     async def get(self, alert_id: str) -> Entry | None:
         fields = list(Entry.__struct_fields__)
@@ -330,10 +279,10 @@ class RedisAlertStore:
 
     async def save_case(self, case: Case) -> bool:
         blob = msgspec.msgpack.encode(case)
-        return bool(await self._run(_SAVE_CASE, case.alert_id, case.version, blob))
+        return bool(await self._run(scripts.SAVE_CASE, case.alert_id, case.version, blob))
 
     async def list(self, limit: int) -> Entries:
-        return self._entries(await self._run(_LIST, "", limit))
+        return self._entries(await self._run(scripts.LIST, "", limit))
 
     def _entries(self, rows: Any) -> Entries:
         return [_entry(*row) for row in rows if row[0] is not None]
@@ -349,11 +298,12 @@ class RedisAlertStore:
 
 
 def _entry(alert: bytes, receipt: bytes | None, *rest: bytes | None) -> Entry:
-    failures, not_before, error = rest
+    failures, not_before, error, begun = rest
     return Entry(
         alert=from_line(alert),
         receipt=msgspec.msgpack.decode(receipt, type=Receipt) if receipt else None,
         failures=int(failures or 0),
         not_before=int(not_before or 0),
         error=(error or b"").decode(errors="replace"),
+        begun=msgspec.msgpack.decode(begun, type=Begun) if begun else None,
     )

@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -26,6 +27,7 @@ from typing import Any
 from aiohttp import web
 
 TOKEN = "xoxb-a-token-for-tests"
+BOT = "B0AUDIT"
 LIMITS = {"header": 150, "section": 3000, "field": 2000, "context": 3000}
 FIELDS = {
     "header": {"type", "text", "block_id"},
@@ -41,11 +43,15 @@ class SlackServer:
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     messages: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)  # (channel, ts) -> body
     connections: set[tuple[str, int]] = field(default_factory=set)
+    shown: dict[str, float] = field(default_factory=dict)  # alert id -> when it was shown first
     url: str = ""
+    page: int = 5
+    now: Callable[[], float] = lambda: 1769860800.0
 
     async def __aenter__(self) -> SlackServer:
         app = web.Application()
         app.router.add_post("/api/{method}", self._handle)
+        app.router.add_get("/api/{method}", self._handle)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -64,15 +70,20 @@ class SlackServer:
         """The messages that people see."""
         return list(self.messages.values())
 
+    def step(self) -> str:
+        """What the next call meets."""
+        return self.plan.popleft() if self.plan else "ok"
+
     def times(self, method: str) -> int:
         return sum(called == method for called, _ in self.calls)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        method, body = request.match_info["method"], await request.json()
+        method = request.match_info["method"]
+        body = dict(request.query) if request.method == "GET" else await request.json()
         self.calls.append((method, body))
         assert request.transport
         self.connections.add(request.transport.get_extra_info("peername"))
-        step = self.plan.popleft() if self.plan else "ok"
+        step = self.step()
         if step == "reset":
             return self._reset(request)
         if step.startswith("429"):
@@ -106,20 +117,40 @@ class SlackServer:
         if authorization != f"Bearer {TOKEN}":
             return {"ok": False, "error": "invalid_auth"}
         if method == "auth.test":
-            return {"ok": True, "user": "auditwatch", "team": "Example", "url": self.url}
+            return {"ok": True, "user": "auditwatch", "team": "Example", "url": self.url, "bot_id": BOT}
+        if method == "conversations.list":
+            known = [{"id": value, "name": name[1:]} for name, value in self.channels.items() if name.startswith("#")]
+            return {"ok": True, "channels": known}
         channel = self.channels.get(body["channel"])
         if channel is None:
             return {"ok": False, "error": "channel_not_found"}
+        if method == "conversations.history":
+            return self._history(channel, body)
         faults = complaints(body)
         if faults:
             return {"ok": False, "error": "invalid_blocks", "errors": faults}
-        ts = body.get("ts") or f"1769860800.{len(self.messages) + 1:06}"
+        ts = body.get("ts") or f"{self.now():.0f}.{len(self.messages) + 1:06}"
         if method == "chat.update" and (channel, ts) not in self.messages:
             return {"ok": False, "error": "message_not_found"}
         if method == "chat.update" and len(body["text"].encode()) > 4000:
             return {"ok": False, "error": "msg_too_long"}
-        self.messages[channel, ts] = body
+        if "metadata" in body:
+            self.shown.setdefault(str(body["metadata"].get("event_payload", {}).get("alert_id")), self.now())
+        self.messages[channel, ts] = {"bot_id": BOT, **body, "ts": ts}
         return {"ok": True, "channel": channel, "ts": ts, "message": {"text": body["text"]}}
+
+    def _history(self, channel: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Newest first, `page` at a time, metadata only for who asks."""
+        mine = [
+            message
+            for (place, ts), message in sorted(self.messages.items(), key=lambda item: item[0][1], reverse=True)
+            if place == channel and float(ts) > float(body.get("oldest", 0))
+        ]
+        if not body.get("include_all_metadata"):
+            mine = [{key: value for key, value in message.items() if key != "metadata"} for message in mine]
+        start = int(body.get("cursor") or 0)
+        more = str(start + self.page) if len(mine) > start + self.page else ""
+        return {"ok": True, "messages": mine[start : start + self.page], "response_metadata": {"next_cursor": more}}
 
 
 def complaints(body: dict[str, Any]) -> list[str]:

@@ -19,7 +19,7 @@ class Terminal(StringIO):
 
 async def shown(alert: Alert, previous: Receipt | None = None) -> str:
     stream = StringIO()
-    await ConsoleNotifier(stream).deliver(alert, previous)
+    await ConsoleNotifier(stream).deliver(alert, "console", previous)
     return stream.getvalue()
 
 
@@ -38,7 +38,7 @@ async def test_a_receipt_is_given_and_an_update_is_marked() -> None:
     assert "(update)" not in await shown(an_alert())
     assert "(update)" in await shown(an_alert(revision=2), Receipt(1, "high", "console", "x"))
     notifier = ConsoleNotifier(StringIO())
-    receipt = await notifier.deliver(an_alert(revision=2), None)
+    receipt = await notifier.deliver(an_alert(revision=2), "console", None)
     assert receipt == Receipt(2, "high", notifier.channel(an_alert()), an_alert().id)
 
 
@@ -46,7 +46,7 @@ async def test_a_terminal_gets_colour(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("NO_COLOR", raising=False)
     stream = Terminal()
-    await ConsoleNotifier(stream).deliver(an_alert(severity="critical"), None)
+    await ConsoleNotifier(stream).deliver(an_alert(severity="critical"), "console", None)
     assert "\x1b[" in stream.getvalue()
 
 
@@ -74,4 +74,4 @@ async def test_a_closed_stream_is_a_permanent_problem() -> None:
     stream = StringIO()
     stream.close()
     with pytest.raises(Permanent, match="console"):
-        await ConsoleNotifier(stream).deliver(an_alert(), None)
+        await ConsoleNotifier(stream).deliver(an_alert(), "console", None)

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from alerting import slack
 from alerting.alert import Alert
-from alerting.notifier import Permanent, Receipt, Retry
+from alerting.notifier import Gone, Permanent, Receipt, Retry, WrongChannel
 from alerting.route import Route
-from alerting.slack import SlackNotifier, render, safe
-from tests.alerting.conftest import a_finding, an_alert
-from tests.alerting.slack_server import TOKEN, SlackServer, complaints
+from alerting.slack import SlackNotifier
+from alerting.slack_message import render, safe
+from tests.alerting.conftest import NOON, a_finding, an_alert
+from tests.alerting.slack_server import BOT, TOKEN, SlackServer, complaints
 
 HOSTILE = (
     "<!channel> <@U123> <#C1|x> <https://evil.example|click> https://evil.example/a HTTP://evil.example",
@@ -150,7 +151,7 @@ async def notifier(server: SlackServer) -> AsyncIterator[SlackNotifier]:
 
 
 async def test_an_alert_is_posted_once_and_its_receipt_finds_it(server: SlackServer, notifier: SlackNotifier) -> None:
-    receipt = await notifier.deliver(an_alert(revision=2), None)
+    receipt = await notifier.deliver(an_alert(revision=2), "C1", None)
     assert receipt == Receipt(2, "high", "C1", "1769860800.000001")
     (post,) = server.posts
     assert post["metadata"]["event_payload"]["revision"] == 2
@@ -158,18 +159,61 @@ async def test_an_alert_is_posted_once_and_its_receipt_finds_it(server: SlackSer
 
 
 async def test_a_newer_revision_edits_the_message(server: SlackServer, notifier: SlackNotifier) -> None:
-    first = await notifier.deliver(an_alert(), None)
-    second = await notifier.deliver(an_alert(revision=2, title="Grew"), first)
+    first = await notifier.deliver(an_alert(), "C1", None)
+    second = await notifier.deliver(an_alert(revision=2, title="Grew"), "C1", first)
     assert (second.message_id, second.revision) == (first.message_id, 2)
     (post,) = server.posts
     assert "Grew" in post["text"]
     assert len(server.connections) == 1, "all calls share one connection"
 
 
-async def test_a_message_that_was_deleted_is_posted_anew(server: SlackServer, notifier: SlackNotifier) -> None:
-    await notifier.deliver(an_alert(revision=2), Receipt(1, "high", "C1", "1.000001"))
-    await notifier.deliver(an_alert(2, revision=2), Receipt(1, "high", "console", "from the console notifier"))
-    assert len(server.posts) == 2
+@pytest.mark.parametrize("channel", ["C1", "console"])
+async def test_a_message_that_is_gone_is_said_to_be(server: SlackServer, notifier: SlackNotifier, channel: str) -> None:
+    with pytest.raises(Gone):
+        await notifier.deliver(an_alert(revision=2), "C1", Receipt(1, "high", channel, "1.000001"))
+    assert not server.posts
+
+
+async def test_what_was_posted_is_found_by_its_metadata(server: SlackServer, notifier: SlackNotifier) -> None:
+    receipts = {number: await notifier.deliver(an_alert(number), "C1", None) for number in range(13)}
+    await notifier.deliver(an_alert(3, revision=4, severity="critical"), "C1", receipts[3])
+    wanted = {an_alert(number).id for number in (0, 3, 12, 99)}
+    found = await notifier.find(wanted, "C1", NOON)
+    assert set(found) == wanted - {an_alert(99).id}
+    assert found[an_alert(0).id] == receipts[0]
+    assert found[an_alert(3).id] == Receipt(4, "critical", "C1", receipts[3].message_id)
+    assert await notifier.find(wanted, "C2", NOON) == {}
+    assert await notifier.find(wanted, "C1", NOON + 10**9) == {}
+
+
+async def test_a_channel_known_by_name_is_looked_up_to_be_read(server: SlackServer) -> None:
+    for known in (False, True):
+        notifier = SlackNotifier(TOKEN, "#security", server.url)
+        if known:
+            await notifier.deliver(an_alert(2), "#security", None)
+        else:
+            server.messages["C1", "1769860900.000001"] = _forged(an_alert(1).id, bot_id=BOT)
+        assert set(await notifier.find({an_alert(1).id}, "#security", NOON)) == {an_alert(1).id}
+        await notifier.close()
+    assert server.times("conversations.list") == 1
+    with pytest.raises(Permanent, match="channel_not_found"):
+        await SlackNotifier(TOKEN, "#nowhere", server.url).find({"a"}, "#nowhere", NOON)
+
+
+async def test_somebody_elses_message_is_none_of_ours(server: SlackServer, notifier: SlackNotifier) -> None:
+    alert = an_alert().id
+    server.messages["C1", "1769860900.000001"] = _forged(alert, bot_id="B0EVIL")
+    for number, metadata in enumerate((None, "x", {"event_type": "auditwatch_alert"}, {"event_payload": 1})):
+        server.messages["C1", f"1769860901.00000{number}"] = {"text": "x", "metadata": metadata, "ts": "1"}
+    server.messages["C1", "1769860902.000001"] = _forged(alert, revision="1", bot_id=BOT)
+    server.messages["C1", "1769860902.000002"] = _forged(alert, severity="dire", bot_id=BOT)
+    assert await notifier.find({alert}, "C1", NOON) == {}
+
+
+def _forged(alert_id: str, bot_id: str, **changes: object) -> dict[str, Any]:
+    payload = {"alert_id": alert_id, "revision": 1, "severity": "high"} | changes
+    metadata = {"event_type": "auditwatch_alert", "event_payload": payload}
+    return {"text": "x", "ts": "1769860900.000001", "bot_id": bot_id, "metadata": metadata}
 
 
 @pytest.mark.parametrize(
@@ -194,7 +238,7 @@ async def test_trouble_that_passes(
 ) -> None:
     server.plan.append(step)
     with pytest.raises(Retry) as trouble:
-        await notifier.deliver(an_alert(), None)
+        await notifier.deliver(an_alert(), "C1", None)
     assert (trouble.value.after, trouble.value.unsure) == (after, unsure)
     assert len(server.calls) == 1, "the SDK must not retry by itself"
 
@@ -206,23 +250,23 @@ async def test_an_answer_that_was_lost_is_unsure(
     monkeypatch.setattr(slack, "TIMEOUT", 0.2)
     server.plan.append(step)
     with pytest.raises(Retry) as trouble:
-        await notifier.deliver(an_alert(), None)
+        await notifier.deliver(an_alert(), "C1", None)
     assert trouble.value.unsure
     assert (len(server.posts), len(server.calls)) == (1, 1)
 
 
 async def test_an_edit_is_never_unsure(server: SlackServer, notifier: SlackNotifier) -> None:
-    first = await notifier.deliver(an_alert(), None)
+    first = await notifier.deliver(an_alert(), "C1", None)
     server.plan.append("reset_done")
     with pytest.raises(Retry) as trouble:
-        await notifier.deliver(an_alert(revision=2), first)
+        await notifier.deliver(an_alert(revision=2), "C1", first)
     assert not trouble.value.unsure
 
 
 async def test_a_server_that_is_not_there_is_sure() -> None:
     notifier = SlackNotifier(TOKEN, "C1", "http://127.0.0.1:1/api/")
     with pytest.raises(Retry, match="cannot be reached") as trouble:
-        await notifier.deliver(an_alert(), None)
+        await notifier.deliver(an_alert(), "C1", None)
     assert not trouble.value.unsure
     await notifier.close()
 
@@ -240,25 +284,26 @@ async def test_a_server_that_is_not_there_is_sure() -> None:
 async def test_what_somebody_must_mend(server: SlackServer, notifier: SlackNotifier, step: str, advice: str) -> None:
     server.plan.append(step)
     with pytest.raises(Permanent, match=f"{step}.*{advice}"):
-        await notifier.deliver(an_alert(), None)
+        await notifier.deliver(an_alert(), "C1", None)
 
 
 async def test_a_wrong_token_or_channel_is_refused(server: SlackServer) -> None:
     for token, channel, reason in ((TOKEN + "x", "C1", "invalid_auth"), (TOKEN, "C404", "channel_not_found")):
         notifier = SlackNotifier(token, channel, server.url)
-        with pytest.raises(Permanent, match=reason):
-            await notifier.deliver(an_alert(), None)
+        with pytest.raises(Permanent, match=reason) as raised:
+            await notifier.deliver(an_alert(), channel, None)
+        assert isinstance(raised.value, WrongChannel) == (reason == "channel_not_found")
         await notifier.close()
 
 
 async def test_blocks_slack_refuses_go_as_text(server: SlackServer, notifier: SlackNotifier) -> None:
     server.plan.append("invalid_blocks")
-    first = await notifier.deliver(an_alert(), None)
+    first = await notifier.deliver(an_alert(), "C1", None)
     (post,) = server.posts
     assert post["blocks"] == []
     assert "root was used from a new country" in post["text"]
     server.plan.append("msg_blocks_too_long")
-    await notifier.deliver(an_alert(revision=2, summary="🔥" * 9999), first)
+    await notifier.deliver(an_alert(revision=2, summary="🔥" * 9999), "C1", first)
     (post,) = server.posts
     assert len(post["text"].encode()) < 4000
 
@@ -266,13 +311,13 @@ async def test_blocks_slack_refuses_go_as_text(server: SlackServer, notifier: Sl
 async def test_text_slack_refuses_too_is_not_tried_for_ever(server: SlackServer, notifier: SlackNotifier) -> None:
     server.plan.extend(["invalid_blocks", "invalid_blocks"])
     with pytest.raises(Permanent, match="invalid_blocks"):
-        await notifier.deliver(an_alert(), None)
+        await notifier.deliver(an_alert(), "C1", None)
 
 
 async def test_routes_choose_the_channel(server: SlackServer) -> None:
     notifier = SlackNotifier(TOKEN, "C1", server.url, routes=[Route("critical", "C2")])
     assert notifier.channel(an_alert()) == "C1"
-    assert (await notifier.deliver(an_alert(severity="critical"), None)).channel == "C2"
+    assert (await notifier.deliver(an_alert(severity="critical"), "C2", None)).channel == "C2"
     await notifier.close()
 
 
@@ -282,7 +327,7 @@ async def test_a_proxy_in_the_environment_does_not_catch_loopback(
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     notifier = SlackNotifier(TOKEN, "C1", server.url)
-    await notifier.deliver(an_alert(), None)
+    await notifier.deliver(an_alert(), "C1", None)
     await notifier.close()
 
 
@@ -293,7 +338,7 @@ async def test_the_token_is_never_shown(server: SlackServer, caplog: pytest.LogC
     for step in ("token_revoked", "500", "reset", "garbage"):
         server.plan.append(step)
         with pytest.raises((Retry, Permanent)) as problem:
-            await notifier.deliver(an_alert(), None)
+            await notifier.deliver(an_alert(), "C1", None)
         shown += [repr(problem.value), str(problem.value), "".join(traceback.format_exception(problem.value))]
     await notifier.close()
     assert TOKEN not in "\n".join([*shown, caplog.text])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,8 +13,16 @@ from redis.asyncio import Redis
 
 from alerting.alert import Alert
 from alerting.case import Case, transition
-from alerting.notifier import Receipt
-from alerting.store import DELIVERED_KEPT, AlertStore, Entry, MemoryAlertStore, RedisAlertStore, StoreUnavailable
+from alerting.notifier import Begun, Receipt
+from alerting.store import (
+    DELIVERED_KEPT,
+    AlertStore,
+    Entry,
+    Failure,
+    MemoryAlertStore,
+    RedisAlertStore,
+    StoreUnavailable,
+)
 from tests.alerting.conftest import NOON, SECOND, an_alert
 
 
@@ -84,13 +93,13 @@ async def test_a_failure_waits_behind_the_others_and_returns(store: AlertStore) 
     failing, other = an_alert(1, severity="critical"), an_alert(2, severity="low")
     await store.put(failing)
     await store.put(other)
-    await store.failed(failing.id, 1, "HTTP 500", NOON + SECOND)
+    await store.failed(failing.id, 1, Failure("HTTP 500", NOON + SECOND))
     first, second = await store.due(10, NOON)
     assert first == Entry(other)
     assert second == Entry(failing, None, 1, NOON + SECOND, "HTTP 500")
     first, _ = await store.due(10, NOON + SECOND)
     assert first == Entry(failing, None, 1, 0, "HTTP 500")
-    await store.failed(failing.id, 1, "HTTP 502", NOON + 9 * SECOND)
+    await store.failed(failing.id, 1, Failure("HTTP 502", NOON + 9 * SECOND))
     entry = await store.get(failing.id)
     assert entry is not None
     assert (entry.failures, entry.error) == (2, "HTTP 502")
@@ -101,7 +110,7 @@ async def test_a_failure_waits_behind_the_others_and_returns(store: AlertStore) 
 async def test_the_ready_come_before_the_waiting_even_within_a_small_limit(store: AlertStore) -> None:
     for number in range(5):
         await store.put(an_alert(number, severity="critical"))
-        await store.failed(an_alert(number).id, 1, "down", NOON + (9 - number) * SECOND)
+        await store.failed(an_alert(number).id, 1, Failure("down", NOON + (9 - number) * SECOND))
     await store.put(an_alert(8, severity="low"))
     entries = await store.due(2, NOON)
     assert [entry.alert.id for entry in entries] == [an_alert(8).id, an_alert(4).id]
@@ -122,7 +131,7 @@ async def test_a_failure_of_what_was_delivered_means_nothing(store: AlertStore) 
     alert = an_alert()
     await store.put(alert)
     await store.receipt(alert.id, shown(alert))
-    await store.failed(alert.id, 1, "late news", NOON)
+    await store.failed(alert.id, 1, Failure("late news", NOON))
     await store.postpone(alert.id, NOON)
     assert await store.due(10, NOON) == []
     assert await store.get(alert.id) == Entry(alert, shown(alert))
@@ -131,14 +140,14 @@ async def test_a_failure_of_what_was_delivered_means_nothing(store: AlertStore) 
 async def test_waking_ends_every_wait(store: AlertStore) -> None:
     for number in range(3):
         await store.put(an_alert(number))
-        await store.failed(an_alert(number).id, 1, "token_revoked", NOON + 900 * SECOND)
+        await store.failed(an_alert(number).id, 1, Failure("token_revoked", NOON + 900 * SECOND))
     await store.wake()
     assert [entry.not_before for entry in await store.due(10, NOON)] == [0, 0, 0]
 
 
 async def test_the_unknown_is_none_and_changing_it_does_nothing(store: AlertStore) -> None:
     await store.receipt("nobody", shown(an_alert()))
-    await store.failed("nobody", 1, "x", NOON)
+    await store.failed("nobody", 1, Failure("x", NOON))
     await store.postpone("nobody", NOON)
     assert await store.get("nobody") is None
     assert await store.case("nobody") is None
@@ -178,7 +187,7 @@ async def test_concurrent_puts_keep_the_highest_revision(store: AlertStore) -> N
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["put", "receipt", "failed", "postpone", "wake"]),
+        st.sampled_from(["put", "receipt", "failed", "unsure", "postpone", "wake", "begin", "lost"]),
         st.integers(1, 3),
         st.integers(1, 4),
         st.integers(0, 3),
@@ -203,12 +212,18 @@ def test_memory_and_redis_agree_on_any_story(redis_port: int, story: list[tuple[
                 case "receipt":
                     await store.receipt(alert.id, shown(alert))
                 case "failed":
-                    await store.failed(alert.id, revision, "x", NOON + delay)
+                    await store.failed(alert.id, revision, Failure("x", NOON + delay))
+                case "unsure":
+                    await store.failed(alert.id, revision, Failure("x", NOON + delay, unsure=True))
+                case "begin":
+                    await store.begin(alert.id, Begun("C1", NOON + delay))
+                case "lost":
+                    await store.lost(alert.id)
                 case "postpone":
                     await store.postpone(alert.id, NOON + delay)
                 case "wake":
                     await store.wake()
-            due = [(entry.alert, entry.receipt, entry.failures) for entry in await store.due(10, NOON + 1)]
+            due = [msgspec.structs.replace(entry, not_before=0) for entry in await store.due(10, NOON + 1)]
             answers.append(due)
         return answers
 

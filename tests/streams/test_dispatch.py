@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Collection
 
 import pytest
 
@@ -21,13 +22,17 @@ class Shown:
     """A notifier that keeps what it was given."""
 
     pace = 0.0
+    fallback = "here"
 
     def __init__(self) -> None:
         self.alerts: list[Alert] = []
         self.slow = asyncio.Event()
         self.slow.set()
 
-    async def deliver(self, alert: Alert, receipt: Receipt | None) -> Receipt:
+    async def find(self, alert_ids: Collection[str], channel: str, since: int) -> dict[str, Receipt]:
+        return {}
+
+    async def deliver(self, alert: Alert, channel: str, receipt: Receipt | None) -> Receipt:
         await self.slow.wait()
         self.alerts.append(alert)
         return Receipt(alert.revision, alert.severity, "here", alert.id)

@@ -1,0 +1,114 @@
+"""Alerts through a Slack that fails, with the dispatcher killed on the way: none lost, none doubled."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections import Counter
+from contextlib import suppress
+
+import pytest
+
+from alerting.alert import Alert
+from alerting.dispatcher import run
+from alerting.slack import SlackNotifier
+from alerting.store import RedisAlertStore
+from tests.alerting.conftest import SECOND, an_alert
+from tests.alerting.slack_server import TOKEN, SlackServer
+
+NOT_DONE = ("429:1", "500", "502", "reset")
+DONE_UNKNOWN = ("reset_done", "500_done", "garbage")
+
+
+class ByOwner(SlackNotifier):
+    """Each person's alerts have a channel of their own."""
+
+    def channel(self, alert: Alert) -> str:
+        return f"C{alert.principal}"
+
+
+class Failing(SlackServer):
+    """Fails at random until it is told to be good."""
+
+    dice: random.Random | None = None
+
+    def step(self) -> str:
+        if self.dice is None:
+            return "ok"
+        roll = self.dice.random()
+        if roll < 0.2:
+            return self.dice.choice(NOT_DONE)
+        return self.dice.choice(DONE_UNKNOWN) if roll < 0.3 else "ok"
+
+
+def now() -> int:
+    return time.time_ns() // 1000
+
+
+async def deliver(
+    store: RedisAlertStore, alerts: list[Alert], channels: int, seed: int, over: float, kills: int
+) -> tuple[SlackServer, dict[str, float]]:
+    """Puts the alerts in over so many seconds; returns the server and how long each took to be shown, in seconds."""
+    put: dict[str, float] = {}
+    async with Failing(channels={f"C{n}": f"C{n}" for n in range(channels)}, now=time.time, page=100) as server:
+        server.dice = random.Random(seed)
+
+        async def fill() -> None:
+            for alert in alerts:
+                await store.put(alert)
+                put[alert.id] = time.time()
+                await asyncio.sleep(over / len(alerts))
+
+        filling = asyncio.create_task(fill())
+        for _ in range(kills):
+            await _run(store, server, random.Random(seed).uniform(1.0, 2.0) + over / (kills + 1))
+        await filling
+        await _run(store, server, None)
+        return server, {name: server.shown[name] - at for name, at in put.items()}
+
+
+async def _run(store: RedisAlertStore, server: SlackServer, seconds: float | None) -> None:
+    """One dispatcher, killed after so many seconds, or until the outbox is empty."""
+    notifier, stop = ByOwner(TOKEN, "C0", server.url), asyncio.Event()
+    drain = seconds is None
+    task = asyncio.create_task(run(store, notifier, clock=now, sleep=asyncio.sleep, stop=stop, drain=drain))
+    if drain:
+        await asyncio.wait_for(task, 300)
+    else:
+        await asyncio.sleep(seconds)
+        task.cancel()  # wherever it is, in the middle of a call too
+        with suppress(asyncio.CancelledError):
+            await task
+    await notifier.close()
+
+
+def owned(count: int, channels: int) -> list[Alert]:
+    return [an_alert(n, principal=str(n % channels), time=now() + n * SECOND) for n in range(count)]
+
+
+async def test_a_few_channels_and_one_kill(redis_store: RedisAlertStore) -> None:
+    alerts = owned(24, 4)
+    server, _ = await deliver(redis_store, alerts, channels=4, seed=5, over=0.0, kills=1)
+    assert Counter(map(_alert_of, server.posts)) == Counter({alert.id: 1 for alert in alerts})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("over", [0.0, 100.0], ids=["burst", "steady"])
+async def test_two_hundred_over_ten_channels_and_three_kills(
+    redis_store: RedisAlertStore, seed: int, over: float
+) -> None:
+    alerts = owned(200, 10)
+    server, took = await deliver(redis_store, alerts, channels=10, seed=seed, over=over, kills=3)
+    assert Counter(map(_alert_of, server.posts)) == Counter({alert.id: 1 for alert in alerts})
+    p95 = sorted(took.values())[int(0.95 * len(took))]
+    logging.getLogger(__name__).warning(
+        "seed %d, over %.0f s: p95 %.1f s, slowest %.1f", seed, over, p95, max(took.values())
+    )
+    assert p95 <= (15.0 if over else 60.0)
+
+
+def _alert_of(post: dict[str, object]) -> str:
+    return post["metadata"]["event_payload"]["alert_id"]  # type: ignore[index, no-any-return]
