@@ -2,12 +2,13 @@
 
 An episode is four hours of event time. Everything kept of it is a minimum, a maximum, a union or a count, so the
 state after a set of findings does not depend on their order. Sets are bounded by keeping their smallest members,
-which does not depend on order either.
+which does not depend on order either. Nor does it show how often a correlation told the same finding while it grew.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 
 import msgspec
 
@@ -42,10 +43,10 @@ class Tally(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Episode(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Four hours of one entity. `index` is event time // EPISODE, `first` the time (microseconds) of its first finding.
 
-    `seen` and `event_ids` are the smallest ids in order; `overflow` says that there were more events than are kept.
-    A finding delivered twice is recognised while its id is in `seen`: always up to SEEN findings, beyond that
-    a repeat may be counted again (only `count` and `revision` show it). A correlation says the same finding again
-    with each event that joins it; `sizes` has the number of events of its longest version, which stands for it.
+    `seen` and `event_ids` are the smallest ids in order. A rule's finding delivered twice is recognised while its id
+    is in `seen`: always up to SEEN findings, beyond that it may be counted again (only `count` and `weight` show it).
+    `weight` is the number of findings and of the matches that correlations' findings rest on; `before` and `carry`
+    are the weight and half the risk of an episode before this one that is no longer kept.
     """
 
     index: int
@@ -53,10 +54,11 @@ class Episode(msgspec.Struct, frozen=True, array_like=True, gc=False):
     first: int = 0
     tallies: tuple[Tally, ...] = ()
     seen: tuple[str, ...] = ()
-    sizes: dict[str, int] = {}
     event_ids: tuple[str, ...] = ()
-    overflow: bool = False
     attack: tuple[str, ...] = ()
+    weight: int = 0
+    before: int = 0
+    carry: int = 0
 
 
 class RiskState(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -67,37 +69,46 @@ class RiskState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     late: int = 0
 
 
-def fold(state: RiskState | None, finding: Finding) -> tuple[RiskState, tuple[Alert, ...]]:
+def fold(
+    state: RiskState | None,
+    finding: Finding,
+    told: int = 0,
+    size: int = 1,
+    newest: int = 0,
+    fresh: Sequence[str] | None = None,
+) -> tuple[RiskState, tuple[Alert, ...]]:
     """The state with the finding in it, and the alerts it raises or changes (none, one or two).
 
-    Two, because risk carries over a border: a late finding also changes the alert of the episode after its own.
+    Two, because risk carries over a border: a late finding also changes the alert of the episode after its own. A
+    correlation tells the same finding again when more matches join it: it rests on `size` of them, on `told` when it
+    was told before, and `fresh` are the ids of its events that are new since (None: any may be). `newest` is the newest
+    episode the entity has heard of, if that was not by a finding.
     """
-    state, touched = absorb(state, finding)
-    alerts = (alert_of(state, index) for index in touched)
-    return state, tuple(alert for alert in alerts if alert is not None)
-
-
-def absorb(state: RiskState | None, finding: Finding) -> tuple[RiskState, tuple[int, ...]]:
-    """The state with the finding in it, and the episodes whose alert may have changed.
-
-    Cheaper than `fold` for a batch, but `alert_of` must be asked before a later finding pushes the episode out of the
-    state (EPISODES): a batch that spans two days of one entity has to use `fold`, or an alert is lost.
-    """
-    state = state or RiskState(finding.entity)
     index = finding.time // EPISODE
-    newest = max(index, state.episodes[-1].index if state.episodes else index)
+    state = state or RiskState(finding.entity)
+    newest = max(index, newest, state.episodes[-1].index if state.episodes else index)
+    state = _forgotten(state, newest - EPISODES)
     if index <= newest - EPISODES:
-        return msgspec.structs.replace(state, late=state.late + 1), ()
-    before = {episode.index: episode for episode in state.episodes}
-    episode = before.get(index) or Episode(index)
-    after = _with(episode, finding)
-    if after is episode:
+        return msgspec.structs.replace(state, late=state.late + (not told)), ()
+    kept = {episode.index: episode for episode in state.episodes}
+    episode = kept.get(index) or Episode(index)
+    kept[index] = _with(episode, finding, (told, size), finding.event_ids if fresh is None else fresh)
+    if kept[index] is episode:
         return state, ()
-    kept = before | {index: after}
-    gone = [kept.pop(old) for old in before if old <= newest - EPISODES]
-    late = state.late + sum(old.count for old in gone)
-    episodes = tuple(kept[number] for number in sorted(kept))
-    return RiskState(state.entity, episodes, late), (index, index + 1) if index + 1 in kept else (index,)
+    state = RiskState(state.entity, tuple(kept[number] for number in sorted(kept)), state.late)
+    alerts = (alert_of(state, number) for number in (index, index + 1))
+    return state, tuple(alert for alert in alerts if alert)
+
+
+def _forgotten(state: RiskState, until: int) -> RiskState:
+    """The state without the episodes up to `until`; what one means for the next stays with that."""
+    episodes, late = state.episodes, state.late
+    while episodes and episodes[0].index <= until:
+        gone, *kept = episodes
+        if kept and kept[0].index == gone.index + 1:
+            kept[0] = msgspec.structs.replace(kept[0], before=gone.weight, carry=_carry(gone))
+        episodes, late = tuple(kept), late + gone.count
+    return state if episodes is state.episodes else RiskState(state.entity, episodes, late)
 
 
 def alert_of(state: RiskState, index: int) -> Alert | None:
@@ -110,7 +121,7 @@ def alert_of(state: RiskState, index: int) -> Alert | None:
     episode, previous = by_index.get(index), by_index.get(index - 1)
     if episode is None:
         return None
-    risk = min(100, _own_risk(episode) + (_carry(previous) if previous else 0))
+    risk = min(100, _own_risk(episode) + (_carry(previous) if previous else episode.carry))
     severity = _severity(episode, risk)
     if state.entity.startswith("user:") and risk < THRESHOLD and not at_least(severity, "high"):
         return None
@@ -132,39 +143,30 @@ def alert_of(state: RiskState, index: int) -> Alert | None:
         version=findings[0].version,
         key=state.entity,
         count=episode.count,
-        revision=_known(episode) + (_known(previous) if previous else 0),
+        revision=episode.weight + (previous.weight if previous else episode.before),
     )
 
 
-def _with(episode: Episode, finding: Finding) -> Episode:
+def _with(episode: Episode, finding: Finding, grown: tuple[int, int], event_ids: Sequence[str]) -> Episode:
     """The episode with the finding in it; the same object when it changes nothing."""
-    seen, sizes = episode.seen, episode.sizes
-    if finding.kind == "correlation":
-        size, before = len(finding.event_ids), sizes.get(finding.id, -1)
-        if size <= before:
-            return episode
-        sizes = dict(sorted({**sizes, finding.id: size}.items())[:SEEN])
-        known = before >= 0
-    else:
-        known = False
+    told, size = grown
+    seen = episode.seen
+    if finding.kind != "correlation":
         seen, beyond = _smallest(seen, finding.id, SEEN)
         if seen is episode.seen and not beyond:
             return episode
-    event_ids, overflow = episode.event_ids, episode.overflow
-    for event_id in set(finding.event_ids).difference(event_ids):
-        event_ids, dropped = _smallest(event_ids, event_id, EVENTS)
-        overflow = overflow or dropped
-    tallies = _tallied(episode.tallies, finding, known)
+    tallies = _tallied(episode.tallies, finding, bool(told))
     return Episode(
         index=episode.index,
-        count=episode.count + (not known),
+        count=episode.count + (not told),
         first=min(tally.first.time for tally in tallies),
         tallies=tallies,
         seen=seen,
-        sizes=sizes,
-        event_ids=event_ids,
-        overflow=overflow,
+        event_ids=_merged(episode.event_ids, event_ids, EVENTS),
         attack=tuple(sorted({*episode.attack, *finding.attack})),
+        weight=episode.weight + (not told) + (size - told if finding.kind == "correlation" else 0),
+        before=episode.before,
+        carry=episode.carry,
     )
 
 
@@ -178,7 +180,7 @@ def _tallied(tallies: tuple[Tally, ...], finding: Finding, known: bool) -> tuple
         count=old.count + (not known),
         risk=max(old.risk, finding.risk),
         severity=max(old.severity, finding.severity, key=SEVERITIES.index),
-        first=first if old.first.id == first.id else min(old.first, first, key=lambda one: (one.time, one.id)),
+        first=min(first, old.first, key=lambda one: (one.time, one.id)),  # the newer one of two versions
     )
     return (*tallies[:at], new, *tallies[at + found :])
 
@@ -202,9 +204,16 @@ def _smallest(ids: tuple[str, ...], new: str, limit: int) -> tuple[tuple[str, ..
     return (*ids[:at], new, *ids[at:])[:limit], len(ids) == limit
 
 
-def _known(episode: Episode) -> int:
-    """How much is known of an episode: grows with each finding, and with each event that joins a correlation."""
-    return episode.count + sum(episode.sizes.values())
+def _merged(ids: tuple[str, ...], more: Sequence[str], limit: int) -> tuple[str, ...]:
+    """The `limit` smallest of the ids and of more."""
+    kept = list(ids)
+    for one in more:
+        if len(kept) < limit or one < kept[-1]:
+            at = bisect_left(kept, one)
+            if at == len(kept) or kept[at] != one:
+                kept.insert(at, one)
+                del kept[limit:]
+    return tuple(kept)
 
 
 def _own_risk(episode: Episode) -> int:
@@ -243,5 +252,5 @@ def _summary(entity: str, episode: Episode, findings: tuple[Finding, ...]) -> st
     others = len(findings) - 1
     more = f" and {others} other detection{'s' * (others > 1)}" if others else ""
     times = "once" if episode.count == 1 else f"{episode.count} times"
-    events = f", over {EVENTS} events" if episode.overflow else ""
+    events = f", {EVENTS} events or more" if len(episode.event_ids) == EVENTS else ""
     return f"{who}: {findings[0].title}{more}, {times} since {rfc3339(episode.first)}{events}."

@@ -1,4 +1,8 @@
-"""`make bench`: what each step costs, and the live worker against an empty stock Faust agent, in one run."""
+"""`make bench`: what each step costs, and the live worker against an empty stock Faust agent, in one run.
+
+`make bench ARGS=where` divides the live worker's CPU time among its stages; `make bench ARGS=soak` watches its memory
+over a million events.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import tempfile
 import time
 import urllib.request
 
-from benchmarks import live, steps
+from benchmarks import live, soak, steps, where
 from streams.embedded import Broker, RedisServer, free_port
 
 
@@ -49,8 +53,17 @@ def _answers(url: str) -> bool:
         return False
 
 
-if __name__ == "__main__":
+def everything() -> None:
+    """What `make bench` prints."""
     steps.main()
     startup()
     ready()
     live.main()
+
+
+if __name__ == "__main__":
+    COMMANDS = {"everything": everything, "where": where.main, "soak": soak.main}
+    if sys.argv[1:2] and sys.argv[1] not in COMMANDS:
+        sys.exit(f"python -m benchmarks [{' | '.join(COMMANDS)}]")
+    command, *numbers = sys.argv[1:] or ["everything"]
+    COMMANDS[command](*map(int, numbers))

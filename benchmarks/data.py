@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import orjson
 
-from audit.event import parse_rfc3339, rfc3339
+from audit.event import MICROSECONDS, parse_rfc3339, rfc3339
 from streams.files import records
 from streams.simulate.organisation import simulate
 
@@ -26,6 +27,23 @@ def ordinary() -> tuple[bytes, ...]:
 def attacked() -> tuple[bytes, ...]:
     """2,814 real CloudTrail records, mostly of an attack tool at work; none without ../shared/data."""
     return tuple(payload for _, payload in records(str(REAL))) if REAL.exists() else ()
+
+
+def years(count: int, copies: int) -> Iterator[bytes]:
+    """`count` records of ordinary life, one stretch of days after another, lived by `copies` people where one was."""
+    base = ordinary()
+    turns = -(-count // len(base))
+    for number in range(count):
+        turn, place = divmod(number, len(base))
+        record = orjson.loads(base[place])
+        record["eventID"] = f"soak-{number}"
+        identity = record.get("userIdentity") or {}
+        if isinstance(identity.get("arn"), str):
+            identity["arn"] = f"{identity['arn']}-{number % copies}"
+        record["eventTime"] = rfc3339(
+            parse_rfc3339(record["eventTime"]) + (turn - turns) * DAYS * 86_400 * MICROSECONDS
+        )
+        yield orjson.dumps(record)
 
 
 def distinct(base: tuple[bytes, ...], count: int) -> list[bytes]:

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from streams.settings import Settings
 TOPIC = RAW + "cloudtrail"
 TOPICS = [RAW + source for source in SOURCES] + [EVENTS, FINDINGS, ALERTS, DEADLETTER]
 PINNED = "1" if (os.cpu_count() or 1) > 1 else "0"
+STRETCHES = 8
+"""Pieces the records of one run are sent in, a partition after another."""
 PROBE = "auditwatch-bench-probe"
 PROBE_RULE = f"""title: Probe
 id: 7a7c6e1e-2f50-4b39-9d0e-0b1f7a6d4c11
@@ -46,36 +49,36 @@ def subject(*arguments: str) -> list[str]:
     return [*pin, sys.executable, "-m", "benchmarks.subject", *arguments]
 
 
-def timed(*arguments: str) -> dict[str, float]:
+def timed(*arguments: str) -> dict[str, Any]:
     """The figures a subject prints."""
     done = subprocess.run(subject(*arguments), capture_output=True, timeout=600, check=False)
     _, brace, figures = done.stdout.partition(b"{")  # Faust writes terminal codes before it
     if brace:
-        read: dict[str, float] = orjson.loads(brace + figures.splitlines()[0])
+        read: dict[str, Any] = orjson.loads(brace + figures.splitlines()[0])
         return read
     raise RuntimeError(f"no figures:\n{done.stdout.decode()}\n{done.stderr.decode()[-2000:]}")
 
 
-async def fill(settings: Settings, records: Sequence[bytes], pack: int) -> None:
+async def fill(settings: Settings, records: Iterable[bytes], pack: int, stretch: int) -> None:
     """Sends records to audit.raw.cloudtrail as ingest sends files: each stretch of them to a partition of its own."""
     counts = await ensure_topics(settings, TOPICS)
     producer = AIOKafkaProducer(**client_options(settings), max_request_size=2**23, linger_ms=5)
     await producer.start()
-    size = -(-len(records) // (2 * counts[TOPIC]))
-    for start in range(0, len(records), size):
-        partition = start // size % counts[TOPIC]
-        messages = packed(iter(records[start : start + size]), pack)
+    source, partition = iter(records), 0
+    while piece := list(islice(source, stretch)):
+        messages = packed(iter(piece), pack)
         await asyncio.gather(*[await producer.send(TOPIC, payload, partition=partition) for _, payload in messages])
+        partition = (partition + 1) % counts[TOPIC]
     await producer.stop()
 
 
-def throughput(records: Sequence[bytes], pack: int, kind: str) -> dict[str, float]:
+def throughput(records: Sequence[bytes], pack: int, kind: str) -> dict[str, Any]:
     """Figures of a subject that finds all records waiting on a fresh broker and Redis."""
     with Broker.start() as broker, RedisServer.start() as redis:
-        asyncio.run(fill(Settings(broker=broker.url), records, pack))
+        asyncio.run(fill(Settings(broker=broker.url), records, pack, len(records) // STRETCHES))
         if kind == "empty":
             return timed("empty", broker.url, str(len(records)))
-        return timed("worker", broker.url, redis.url, str(len(records)))
+        return timed(kind, broker.url, redis.url, str(len(records)))
 
 
 def latency(rate: int, seconds: int) -> list[float]:

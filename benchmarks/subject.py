@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import faust
@@ -15,25 +16,35 @@ import orjson
 import psutil
 
 from audit.sources import SOURCES
+from benchmarks.sampler import Sampler
+from benchmarks.where import stages
 from streams.kafka import EVENTS, RAW
 from streams.load import load_detections
+from streams.metrics import counted
 from streams.settings import Settings
 from streams.worker import build, run
 
 TOPIC = RAW + "cloudtrail"
 
 
-def report(events: int, started: float, cpu: float) -> None:
+def report(events: int, started: float, cpu: float, sampler: Sampler | None = None) -> None:
     """The figures, then the end: no clean-up is timed."""
-    figures = {
+    figures: dict[str, Any] = {
         "events": events,
         "seconds": time.perf_counter() - started,
         "cpu_us": (time.process_time() - cpu) / events * 1e6,
-        "rss_mb": psutil.Process().memory_info().rss / 2**20,
+        "rss_mb": resident(),
     }
+    if sampler:
+        figures |= {"booked": sampler.stop(), "looks": sampler.looks}
+    say(figures)
+    os._exit(0)
+
+
+def say(figures: dict[str, Any]) -> None:
+    """One JSON line."""
     sys.stdout.write(orjson.dumps(figures).decode() + "\n")
     sys.stdout.flush()
-    os._exit(0)
 
 
 def empty_agent(broker: str, events: int) -> None:
@@ -58,23 +69,51 @@ def empty_agent(broker: str, events: int) -> None:
     run(app)
 
 
-def worker(broker: str, redis: str, events: int, rules: str) -> None:
-    """The real worker; with events = 0 it runs until it is ended."""
+def soak(broker: str, redis: str, *counts: str) -> None:
+    """The real worker; at each count of events folded it says what it held resident since the one before."""
+    app = build(Settings(broker=broker, redis=redis, listen=""), load_detections(None, [], None), sorted(SOURCES))
+
+    @app.task
+    async def watch() -> None:
+        say({"events": 0, "rss_mb": resident(), "most_mb": resident()})
+        while not app.engine.shells:
+            await asyncio.sleep(0.005)
+        processor = app.engine.shells[EVENTS].processor
+        for count in map(int, counts):
+            seen = [resident()]
+            while processor.folded < count:
+                await asyncio.sleep(0.1)
+                seen.append(resident())
+            say({"events": processor.folded, "rss_mb": median(seen), "most_mb": max(seen)})
+        os._exit(0)
+
+    run(app)
+
+
+def resident() -> float:
+    """MB of this process in memory."""
+    return float(psutil.Process().memory_info().rss) / 2**20
+
+
+def worker(broker: str, redis: str, count: str, rules: str = "", *, sampler: Sampler | None = None) -> None:
+    """The real worker; with a count of 0 it runs until it is ended."""
+    events = int(count)
     settings = Settings(broker=broker, redis=redis, listen="" if events else "127.0.0.1:0")
     app = build(settings, load_detections(None, [Path(rules)] if rules else [], None), sorted(SOURCES))
 
     @app.task
     async def watch() -> None:
-        while not app.engine.shells:
-            await asyncio.sleep(0.005)
-        processor = app.engine.shells[EVENTS].processor
-        while not processor.folded:
+        while not counted("records"):
             await asyncio.sleep(0.002)
+        processor = app.engine.shells[EVENTS].processor
         before, started, cpu = processor.folded, time.perf_counter(), time.process_time()
+        sys.stderr.write(f"{counted('records')} {before}")
+        if sampler:
+            sampler.start()
         while events:
             await asyncio.sleep(0.01)
             if processor.folded >= events:
-                report(processor.folded - before, started, cpu)
+                report(processor.folded - before, started, cpu, sampler)
 
     run(app)
 
@@ -83,5 +122,7 @@ if __name__ == "__main__":
     kind, *rest = sys.argv[1:]
     if kind == "empty":
         empty_agent(rest[0], int(rest[1]))
+    elif kind == "soak":
+        soak(*rest)
     else:
-        worker(rest[0], rest[1], int(rest[2]), rest[3] if len(rest) > 3 else "")
+        worker(*rest, sampler=Sampler(stages()) if kind == "where" else None)

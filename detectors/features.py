@@ -46,7 +46,7 @@ from detectors.baseline import (
 )
 from detectors.observation import Observation, observe
 
-__all__ = ["FEATURES", "Feature", "Observation", "features", "hour_bin", "learn", "notice", "observe"]
+__all__ = ["FEATURES", "Feature", "Observation", "features", "hour_bin", "learn", "learn_held", "notice", "observe"]
 
 SHORT, HOUR, DAY = 900.0, 3_600.0, 86_400.0
 """Time constants of the short counters, seconds."""
@@ -62,6 +62,7 @@ SLOWEST = 1 / 64
 RECORD_DOUBT, RECORD_MARGIN = 5.0, 1.1
 """Events, or resources, added to a record: from 1 to 4 is no feat; and what decay takes off a record in two days."""
 
+_NOTICED = (RECENT, SPREAD, FAILURES, DENIALS, NEW_HOUR, NEW_DAY)
 _USUAL = ((RATE_PEAK, RATE_MEAN, RATE_VAR, RATE_TOP), (SPREAD_PEAK, SPREAD_MEAN, SPREAD_VAR, SPREAD_TOP))
 
 
@@ -198,6 +199,21 @@ def notice(baseline: Baseline, obs: Observation, held: Sequence[Observation]) ->
     ):
         scalars[counter] += amount
     scalars[NEWEST] = now
+
+
+def learn_held(baseline: Baseline, obs: Observation) -> None:
+    """Make what was held part of the usual: `notice` has counted it among what happens now, once is enough."""
+    scalars = baseline.scalars
+    if not scalars[EVENTS] or obs.time > scalars[NEWEST]:  # held before there was a usual: nobody took notice
+        learn(baseline, obs)
+        return
+    own = exp((obs.time - scalars[NEWEST]) / SHORT)
+    counted = [scalars[counter] for counter in _NOTICED]
+    learn(baseline, obs)
+    for counter, height in zip(_NOTICED, counted, strict=True):
+        scalars[counter] = height
+    for counter in (HELD_RECENT, HELD_SPREAD):
+        scalars[counter] = max(0.0, scalars[counter] - own)
 
 
 def short_counts(baseline: Baseline, obs: Observation) -> tuple[float, float, float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 
@@ -51,10 +51,14 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Model:
-    """A forest and its card. Strangeness is -log10 of a probability: 3 is once in a thousand training events."""
+    """A forest and its card. Strangeness is -log10 of a probability: 3 is once in a thousand training events.
+
+    `floor` raises the card's threshold where the alert budget asks for it; it is no part of the model's hash.
+    """
 
     forest: Forest
     card: Card
+    floor: float = 0.0
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -69,7 +73,7 @@ class Model:
     @property
     def threshold(self) -> float:
         """Strangeness from which an anomaly finding is raised."""
-        return self.card.threshold
+        return max(self.card.threshold, self.floor)
 
     @cached_property
     def tails(self) -> Tails:
@@ -89,6 +93,10 @@ class Model:
         """
         table = np.asarray(rows, dtype=np.float64).reshape(len(rows), len(self.features))
         return self.calibration(-self.forest.score_samples(table), self.tails.rarity(table))
+
+    def raised(self, bar: float | None) -> Model:
+        """The same model with its threshold at `bar` or, where that is higher or there is no bar, at the card's."""
+        return replace(self, floor=bar or 0.0)
 
     def bar(self, baseline: Baseline) -> float:
         """Strangeness from which an event of this principal is worth a finding; to the young, nearly all is new."""

@@ -30,17 +30,18 @@ class _Packed(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Terms:
-    """The terms of one principal. `since` is the day (days since the epoch) of the first event, -1 before it.
+    """The terms of one principal. `since` and `newest` are the days (since the epoch) of the first and of the newest
+    event, -1 before there is one.
 
     `dropped` counts terms a full table let go: with 0, "never seen in 90 days" is exact.
     """
 
-    __slots__ = ("_days", "_keys", "dropped", "since")
+    __slots__ = ("_days", "_keys", "dropped", "newest", "since")
 
     def __init__(self) -> None:
         self._keys = [array("Q") for _ in KINDS]
         self._days = [array("H") for _ in KINDS]
-        self.since = -1
+        self.since = self.newest = -1
         self.dropped = 0
 
     def meet(self, tokens: Sequence[int], time: int) -> int:
@@ -53,6 +54,8 @@ class Terms:
         day = time // DAY
         if self.since < 0 or day < self.since:
             self.since = day
+        if day > self.newest:
+            self.newest = day
         new = 0
         for kind, token in enumerate(tokens):
             if token:
@@ -70,6 +73,13 @@ class Terms:
     def history(self, time: int) -> int:
         """Whole days since the first event, at `time` (seconds since the epoch)."""
         return max(0, time // DAY - self.since) if self.since >= 0 else 0
+
+    def idle(self, time: int) -> int | None:
+        """Whole days since the newest event met, at `time` (seconds since the epoch); None before the first.
+
+        Of what is late: 0.
+        """
+        return max(0, time // DAY - self.newest) if self.newest >= 0 else None
 
     def _insert(self, kind: int, place: int, token: int, day: int) -> None:
         self._keys[kind].insert(place, token)
@@ -114,4 +124,5 @@ class Terms:
                 raise ValueError("packed terms are damaged")
             terms._keys[kind].frombytes(keys)
             terms._days[kind].frombytes(days)
+        terms.newest = max((max(days) for days in terms._days if days), default=terms.since)
         return terms

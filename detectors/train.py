@@ -127,10 +127,7 @@ def fit(
             f"{YOUNG_EVENTS} events: train on a longer period (at least {MIN_SCORES} such events)"
         )
     events, table = len(table.rows), thin(table)
-    fitted = IsolationForest(
-        n_estimators=n_estimators, max_samples=min(max_samples, len(table.rows)), random_state=seed
-    )
-    forest = Forest.from_sklearn(fitted.fit(table.rows.astype(np.float32)))
+    forest = plain_forest(table.rows, seed, n_estimators, max_samples)
     quantiles = tuple(map(tuple, np.quantile(table.rows, [1.0 - tail for tail in TAILS], axis=0).T.tolist()))
     anomaly, rarity = -forest.score_samples(table.rows), Tails(TAILS, quantiles).rarity(table.rows)
     calibration = calibrate(anomaly, rarity)
@@ -156,6 +153,12 @@ def fit(
         libraries={"python": platform.python_version(), "numpy": np.__version__, "scikit-learn": sklearn.__version__},
     )
     return Model(forest, card), card
+
+
+def plain_forest(rows: NDArray[np.float64], seed: int = 1, n_estimators: int = 100, max_samples: int = 256) -> Forest:
+    """An isolation forest of rows as they are, (n, features), and nothing around it. Deterministic."""
+    fitted = IsolationForest(n_estimators=n_estimators, max_samples=min(max_samples, len(rows)), random_state=seed)
+    return Forest.from_sklearn(fitted.fit(rows.astype(np.float32)))
 
 
 def _threshold(table: Matrix, scores: NDArray[np.float64], alerts_per_day: float) -> float:

@@ -1,6 +1,6 @@
 """Runs the notebooks to the end, each in a fresh kernel, and with --save keeps their outputs.
 
-    python notebooks/run.py [--save] [NOTEBOOK...]
+python notebooks/run.py [--save] [NOTEBOOK...]
 """
 
 from __future__ import annotations

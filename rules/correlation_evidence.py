@@ -15,19 +15,36 @@ MOST_PRINCIPALS = 64
 MOST_VALUES = 256
 
 
+class Basis(msgspec.Struct, frozen=True, gc=False):
+    """What a finding tells: how many events, when, their ids in order of time, who did them, the values counted.
+
+    `fresh` are the ids that were not told of before; None where that is not known.
+    """
+
+    count: int
+    earliest: int
+    latest: int
+    event_ids: tuple[str, ...]
+    principals: Sequence[str]
+    values: Sequence[str]
+    fresh: Sequence[str] | None = None
+
+
 class Evidence(msgspec.Struct, array_like=True, gc=False):
     """Events with their times, who did them and the values counted. Beyond a bound the smallest are kept.
 
-    `count` counts all events; `nested` are entries that stand for findings of another correlation.
+    `count` counts all events, `weight` all matches; `nested` are entries that stand for findings of another
+    correlation. Dicts stand for sets, whose order, and so what is stored, would differ from process to process.
     """
 
     count: int = 0
     earliest: int = 0
     latest: int = 0
     events: dict[str, int] = {}
-    principals: set[str] = set()
-    values: set[str] = set()
+    principals: dict[str, None] = {}
+    values: dict[str, None] = {}
     nested: list[Entry] = []
+    weight: int = 0
 
     def copy(self) -> Evidence:
         """One that may grow by itself."""
@@ -39,26 +56,35 @@ class Evidence(msgspec.Struct, array_like=True, gc=False):
             self.principals.copy(),
             self.values.copy(),
             self.nested.copy(),
+            self.weight,
         )
 
-    def add(self, entries: Sequence[Entry], values: bool) -> None:
-        """More entries in order of time, `values` if these are told. An event that several rules match counts once."""
-        if any(BETWEEN in entry.source for entry in entries):
-            for entry in entries:
-                if BETWEEN in entry.source:
-                    self._add_nested(entry)
+    def add(self, entries: Sequence[Entry], values: bool) -> bool:
+        """More entries in order of time, `values` if these are told. An event that several rules match counts once.
+
+        Returns whether it came to its bounds, so that not all of its events are named.
+        """
+        self.weight += len(entries)
+        if nested := [entry for entry in entries if BETWEEN in entry.source]:
+            for entry in nested:
+                self._add_nested(entry)
             entries = [entry for entry in entries if BETWEEN not in entry.source]
         if not entries:
-            return
+            return False
         events = {entry.event_id: entry.time for entry in entries}
-        self.count += len(events.keys() - self.events.keys())
+        fresh = sum([name not in self.events for name in events])
+        self.count += fresh
+        if fresh < len(events):
+            events = {name: time for name, time in events.items() if time > self.events.get(name, -1)}
         self.events.update(events)
-        self.principals.update([entry.principal for entry in entries])
+        self.principals.update({entry.principal: None for entry in entries})
         if values:
-            self.values.update([str(entry.value) for entry in entries])
+            self.values.update({str(entry.value): None for entry in entries})
         self._span(entries[0].time, entries[-1].time)
-        if len(self.events) > 2 * MOST_EVENT_IDS:
+        full = len(self.events) > 2 * MOST_EVENT_IDS
+        if full:
             self.trim()
+        return full
 
     def _add_nested(self, entry: Entry) -> None:
         """Of the times one finding of another correlation fired, the last stands for all."""
@@ -68,6 +94,7 @@ class Evidence(msgspec.Struct, array_like=True, gc=False):
 
     def join(self, other: Evidence) -> None:
         """The evidence of a correlation that this one counts."""
+        self.weight += other.weight
         if not other.count:
             return
         fresh = other.events.keys() - self.events.keys()
@@ -82,14 +109,21 @@ class Evidence(msgspec.Struct, array_like=True, gc=False):
         if len(self.events) > MOST_EVENT_IDS:
             self.events = {one: self.events[one] for one in sorted(self.events)[:MOST_EVENT_IDS]}
         if len(self.principals) > MOST_PRINCIPALS:
-            self.principals = set(nsmallest(MOST_PRINCIPALS, self.principals))
+            self.principals = dict.fromkeys(nsmallest(MOST_PRINCIPALS, self.principals))
         if len(self.values) > MOST_VALUES:
-            self.values = set(nsmallest(MOST_VALUES, self.values))
+            self.values = dict.fromkeys(nsmallest(MOST_VALUES, self.values))
 
-    def event_ids(self) -> tuple[str, ...]:
-        """The ids of the events in the order of their times."""
+    def basis(self) -> Basis:
+        """What a finding tells of it."""
         self.trim()
-        return tuple(name for name, _ in sorted(self.events.items(), key=itemgetter(1, 0)))
+        return Basis(
+            self.count,
+            self.earliest,
+            self.latest,
+            tuple(name for name, _ in sorted(self.events.items(), key=itemgetter(1, 0))),
+            sorted(self.principals),
+            sorted(self.values),
+        )
 
     def _span(self, earliest: int, latest: int) -> None:
         self.earliest = min(self.earliest, earliest) if self.earliest else earliest

@@ -5,7 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 
 from rules.correlation import Entry
-from rules.correlation_measure import Prompt, affected, prompt_measure, reached
+from rules.correlation_measure import affected, reached
+from rules.correlation_prompt import Prompt, prompt_measure
 from rules.correlation_room import evict, prune
 from rules.correlation_settle import settle
 from rules.correlation_window import GRACE, Window
@@ -20,26 +21,30 @@ FEW = 4
 def take(window: Window, entry: Entry) -> None:
     """A match comes in."""
     window.packed = None
-    time = entry.time
+    time, times = entry.time, window.times
     if entry.rule == window.absent:
         _take_absent(window, time)
     elif time > window.newest:
         window.newest = time
         window.same = None
-        window.times.append(time)
+        times.append(time)
         window.entries.append(entry)
         if not window.at_once:
             if window.lanes:
                 window.lanes[entry.rule].append(time)
-        elif (window.prompt or _remembered(window, len(window.times) - 1)).push(entry):
-            _reach(window, time)
+        elif (window.prompt or _remembered(window, len(times) - 1)).push(entry):
+            if window.absent < 0:
+                window.fire(time)
+            else:
+                _reach(window, time)
     elif not _take_among(window, entry):
         return
-    times = window.times
-    horizon = window.newest - (window.keep if len(times) > SPARSE else window.keep + GRACE)
-    if times and times[len(times) // 4] <= horizon:
+    count = len(times)
+    horizon = window.newest - (window.keep if count > SPARSE else window.keep + GRACE)
+    if count and times[count // 4] <= horizon:
         prune(window, horizon)
-    if len(times) > window.most:
+        count = len(times)
+    if count > window.most:
         settle(window, window.newest - window.slack)
         evict(window)
 
@@ -72,8 +77,15 @@ def _take_among(window: Window, entry: Entry) -> bool:
         window.fraction = None
     if window.lanes:
         insort(window.lanes[entry.rule], time)
-    window.touch(time)
+    _touch(window, entry)
     return True
+
+
+def _touch(window: Window, entry: Entry) -> None:
+    """New evidence: findings that rest on it are told again."""
+    window.touch(entry.time)
+    for found in window.gathered.values():
+        found.late.append(entry)
 
 
 def _take_same(window: Window, entry: Entry) -> bool:
@@ -90,7 +102,7 @@ def _take_same(window: Window, entry: Entry) -> bool:
             _reach(window, entry.time)
     elif window.lanes:
         window.lanes[entry.rule].append(entry.time)
-    window.touch(entry.time)
+    _touch(window, entry)
     return True
 
 

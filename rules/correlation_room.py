@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
+from itertools import filterfalse, islice, pairwise
 
 from rules.correlation_section import TEMPORAL
 from rules.correlation_window import Window
@@ -22,9 +23,7 @@ def prune(window: Window, horizon: int) -> None:
 
 def _cut(window: Window, cut: int) -> None:
     """Without the first so many entries; what findings rest on stays with them."""
-    for one in window.bins if window.fired else ():
-        for low, high in window.ranges(one):
-            one.spilled.add(window.entries[low : min(high, cut)], window.values)
+    window.spill(range(cut))
     del window.times[:cut]
     del window.entries[:cut]
     del window.fired[: bisect_left(window.fired, window.times[0] + window.correlation.within) if window.times else None]
@@ -34,21 +33,34 @@ def _cut(window: Window, cut: int) -> None:
 def evict(window: Window) -> None:
     """A tenth less, oldest first; where there are some, of those that say nothing a later one does not say."""
     room = max(1, window.most // 10)
-    window.evicted += room
-    window.same = window.prompt = window.fraction = window.lanes = None
-    repeats = _repeats(window)[:room]
+    repeats = list(islice(_repeats(window), room))
+    going = [window.entries[at] for at in repeats] or window.entries[:room]
+    window.evicted += len(going)
+    window.lanes = None
+    if window.same:
+        window.same.difference_update(going)
     if not repeats:
+        if window.prompt and not window.prompt.cut(going):
+            window.prompt = None
+        if window.fraction:
+            window.fraction.cut(going)
         _cut(window, room)
         return
-    going = set(repeats)
-    for one in window.bins if window.fired else ():
-        for low, high in window.ranges(one):
-            one.spilled.add([window.entries[at] for at in repeats if low <= at < high], window.values)
-    window.entries = [entry for at, entry in enumerate(window.entries) if at not in going]
-    window.times = [entry.time for entry in window.entries]
-    window.evicted += len(going) - room
+    if _shows(window, repeats):
+        window.prompt = None
+    window.spill(repeats)
+    for at in reversed(repeats):
+        del window.entries[at], window.times[at]
     if len(window.fired) > window.most:
         _thin(window)
+
+
+def _shows(window: Window, repeats: Sequence[int]) -> bool:
+    """Whether a measure could tell that these were there: only of an order, where one has the time of what follows."""
+    if window.correlation.kind != "temporal_ordered":
+        return False
+    times = [*window.times, window.newest]
+    return any(times[at] != times[at + 1] and times[at + 1] == times[at + 2] for at in repeats)
 
 
 def _thin(window: Window) -> None:
@@ -61,12 +73,12 @@ def _thin(window: Window) -> None:
     window.fired = [*kept, window.fired[-1]]
 
 
-def _repeats(window: Window) -> list[int]:
+def _repeats(window: Window) -> Iterator[int]:
     """Matches followed by one of the same rule, or whose value came again: a flood must not hide the rest."""
     entries = window.entries
     if window.correlation.kind in TEMPORAL:
-        return [at for at in range(len(entries) - 1) if entries[at].rule == entries[at + 1].rule]
-    if window.correlation.kind == "value_count" or window.correlation.distinct:
+        rules = [entry.rule for entry in entries]
+        yield from (at for at, (rule, after) in enumerate(pairwise(rules)) if rule == after)
+    elif window.correlation.kind == "value_count" or window.correlation.distinct:
         latest = {entry.value: at for at, entry in enumerate(entries)}
-        return [at for at, entry in enumerate(entries) if latest[entry.value] != at]
-    return []
+        yield from filterfalse(set(latest.values()).__contains__, range(len(entries)))

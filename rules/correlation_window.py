@@ -15,22 +15,28 @@ import msgspec
 from audit.event import MICROSECONDS
 from rules.correlation import EPISODE, Correlation, Entry
 from rules.correlation_evidence import Evidence
-from rules.correlation_measure import FOR_EVER, Fraction, Prompt
+from rules.correlation_gather import Gathered, Span, beyond
+from rules.correlation_measure import FOR_EVER, Fraction
+from rules.correlation_prompt import Prompt
 
-VERSION = 2
+VERSION = 3
 MOST_BINS = 8
 GRACE = 12 * 3600 * MICROSECONDS
 """How much longer than it must a window keeps few matches: workers that catch up read partitions unevenly."""
 
 
 class Bin(msgspec.Struct, array_like=True, gc=False):
-    """What one finding covers: the first and last time it fired, and evidence that left the window since."""
+    """What one finding covers: the first and last time it fired, and evidence that left the window since.
+
+    `told` is the weight of what was told of it last, in the episode of its first time; 0 when nothing was.
+    """
 
     index: int
     first: int
     last: int
     untold: bool = True
     spilled: Evidence = msgspec.field(default_factory=Evidence)
+    told: int = 0
 
 
 class Packed(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -53,7 +59,8 @@ class Window:
 
     `fired` are the times at which the correlation fired that still have evidence in the window; `reached` those at
     which it waits for what must not follow (`absents`). All up to `settled` is judged. `evicted` counts matches that
-    had to go before their time, or came too late. `news` collects new times for a correlation that counts this one.
+    had to go before their time, or came too late. `news` collects new times for a correlation that counts this one;
+    `gathered` is the evidence of the bins told last.
     How matches come in is in rules/correlation_fold.py.
     """
 
@@ -63,17 +70,21 @@ class Window:
         "at_once",
         "bins",
         "correlation",
+        "days",
         "entries",
         "evicted",
         "fired",
         "floor",
         "fraction",
+        "fresh",
+        "gathered",
         "keep",
         "lanes",
         "most",
         "newest",
         "news",
         "packed",
+        "parent",
         "prompt",
         "reached",
         "same",
@@ -98,8 +109,12 @@ class Window:
         self.floor = packed.floor if packed else 0
         self.evicted = packed.evicted if packed else 0
         self.news: list[int] = []
+        self.fresh = -1
+        self.gathered: dict[int, Gathered] = {}
         self.packed: msgspec.Raw | None = None
         self.absent = correlation.absent
+        self.parent = correlation.parent
+        self.days = correlation.days
         self.at_once = correlation.timing == "prompt"
         self.most = correlation.most_entries
         self.size = correlation.bin
@@ -155,36 +170,41 @@ class Window:
                 fired.insert(at, time)
         index = time // self.size
         one = self.bins[-1] if self.bins and self.bins[-1].index == index else self._bin(index, time)
-        one.first = min(one.first, time)
-        one.last = max(one.last, time)
+        if time < one.first:
+            if time // EPISODE != one.first // EPISODE:
+                one.told = 0
+            one.first = time
+        if time > one.last:
+            one.last = time
         one.untold = True
-        if self.correlation.parent:
+        if self.parent:
             self.news.append(time)
 
     def _bin(self, index: int, time: int) -> Bin:
         at = bisect_left(self.bins, index, key=_index)
         if at == len(self.bins) or self.bins[at].index != index:
-            fresh = Bin(index, time, time)
-            self.bins.insert(at, fresh)
-            told = next((one for one in self.bins if not one.untold), None)
-            if len(self.bins) > MOST_BINS and told:
-                self.bins.remove(told)
-            return fresh
+            self.bins.insert(at, Bin(index, time, time))
+            self.fresh = index
         return self.bins[at]
+
+    def drop_bins(self) -> None:
+        """Down to MOST_BINS, without the oldest that were told; the one made last stays, for more may follow."""
+        while len(self.bins) > MOST_BINS:
+            going = next((one for one in self.bins if not one.untold and one.index != self.fresh), None)
+            if going is None:
+                return
+            self.bins.remove(going)
+            self.gathered.pop(going.index, None)
 
     def touch(self, time: int) -> None:
         """New evidence at a time: findings that rest on it are told again."""
-        times = list(self._fired_on(time))
-        if times:
-            low, high = times[0] // self.size, times[-1] // self.size
-            for one in self.bins:
-                one.untold = one.untold or low <= one.index <= high
-
-    def _fired_on(self, time: int) -> Sequence[int]:
-        """The times fired for which a match at `time` is evidence."""
         start = time + self.correlation.within
         low = bisect_left(self.fired, start)
-        return self.fired[low : bisect_left(self.fired, start + self.span, low)]
+        high = bisect_left(self.fired, start + self.span, low)
+        if low < high:
+            first, last = self.fired[low] // self.size, self.fired[high - 1] // self.size
+            for one in self.bins:
+                one.untold = one.untold or first <= one.index <= last
 
     @property
     def known(self) -> int:
@@ -202,6 +222,8 @@ class Window:
 
     def due(self) -> int | None:
         """The event time at which something is to be judged or told; None where nothing waits."""
+        if not self.bins and self.at_once and self.absent < 0:
+            return None
         lateness = self.correlation.lateness
         dues = [self._since(one) + lateness for one in self.bins if one.untold]
         first = self.undecided()
@@ -223,6 +245,8 @@ class Window:
         for one in found:
             one.untold = False
             self.packed = None
+        if found:
+            self.gathered = {one.index: self.gathered[one.index] for one in found if one.index in self.gathered}
         return found
 
     def _since(self, one: Bin) -> int:
@@ -243,19 +267,50 @@ class Window:
             found.add(self.entries[low:high], self.values)
         return found
 
-    def ranges(self, one: Bin) -> list[tuple[int, int]]:
-        """The entries a bin's finding rests on: a range for each run of times with gaps shorter than a span."""
+    def gather(self, one: Bin) -> Gathered:
+        """The same for a window that counts no other correlation, from what is new since it was asked last."""
+        found = self.gathered.get(one.index)
+        if found is None:
+            found = self.gathered[one.index] = Gathered(one.spilled)
+        spans = self.spans(one)
+        for span in beyond(spans, found.spans):
+            low, high = self._places(span)
+            found.add(self.entries[low:high], self.values)
+        found.add_late(spans, self.values)
+        found.spans = spans
+        found.weight = one.spilled.weight + sum([high - low for low, high in map(self._places, spans)])
+        return found
+
+    def spill(self, going: Sequence[int]) -> None:
+        """The entries at these places, ascending, are about to go: what findings rest on stays with them."""
+        for one in self.bins if self.fired else ():
+            if one.index in self.gathered:
+                self.gather(one)
+            for low, high in self.ranges(one):
+                places = going[bisect_left(going, low) : bisect_left(going, high)]
+                if places and one.spilled.add([self.entries[at] for at in places], self.values):
+                    self.gathered.pop(one.index, None)
+
+    def spans(self, one: Bin) -> list[Span]:
+        """The times a bin's finding rests on: a span for each run of times fired with gaps shorter than a timespan."""
         fired, span, back = self.fired, self.span, self.correlation.within
         at, end = bisect_left(fired, one.first), bisect_right(fired, one.last)
-        ranges: list[tuple[int, int]] = []
+        spans: list[Span] = []
         while at < end:
             start = fired[at]
             while at < end and (last := bisect_left(fired, fired[at] + span, at, end) - 1) > at:
                 at = last
-            low = bisect_right(self.times, start - back - span)
-            ranges.append((low, bisect_right(self.times, fired[at] - back, low)))
+            spans.append((start - back - span, fired[at] - back))
             at += 1
-        return ranges
+        return spans
+
+    def ranges(self, one: Bin) -> list[tuple[int, int]]:
+        """The places of the entries a bin's finding rests on."""
+        return [self._places(span) for span in self.spans(one)]
+
+    def _places(self, span: Span) -> tuple[int, int]:
+        low = bisect_right(self.times, span[0])
+        return low, bisect_right(self.times, span[1], low)
 
 
 def stamp_of(correlation: Correlation) -> str:

@@ -6,27 +6,41 @@ keeps its id, so whoever hears the last one has heard everything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from audit.event import AuditEvent, rfc3339
 from audit.finding import Finding, Version, stable_id
-from rules.correlation import BETWEEN, SCALE, Correlation, Entry, Feed, Match, family, feeds_of, match_of
-from rules.correlation_evidence import MOST_EVENT_IDS, MOST_VALUES, Evidence
+from rules.correlation import BETWEEN, EPISODE, SCALE, Correlation, Entry, Feed, Match, family, feeds_of, match_of
+from rules.correlation_evidence import MOST_VALUES, Basis, Evidence
 from rules.correlation_fold import judge, take
-from rules.correlation_window import Bin, Window
+from rules.correlation_window import MOST_BINS, Bin, Window
 
 MOST_WINDOWS = 256
 """Windows one entity may have open; the one unused longest is dropped, and counted."""
 _SHOWN_VALUES = 8
+_UNKNOWN = Version()
 
 Find = Callable[[str], Correlation | None]
 """The correlation of an id, None where there is none any more (a reload took it away)."""
 Now = Callable[[frozenset[str]], int]
 """How far event time has come in these sources (none named: in all)."""
+
+
+class Growth(NamedTuple):
+    """A finding that is new or rests on more than before: on `size` matches, `told` of which were told of.
+
+    `fresh` are the ids of its events that were not told of; None where that is not known.
+    """
+
+    finding: Finding
+    told: int
+    size: int
+    fresh: Sequence[str] | None
 
 
 class Windows:
@@ -36,7 +50,7 @@ class Windows:
     to go; `days` is how long the longest window may be needed.
     """
 
-    __slots__ = ("_entity", "_kept", "_leaving", "_touched", "days", "dropped", "dues")
+    __slots__ = ("_entity", "_kept", "_nested", "_now", "_said", "_touched", "days", "dropped", "dues")
 
     def __init__(
         self,
@@ -48,7 +62,9 @@ class Windows:
         self._entity = entity
         self._kept: dict[str, Window | msgspec.Raw] = dict(kept or {})
         self._touched: dict[str, Window] = {}
-        self._leaving: list[tuple[str, Window]] = []
+        self._nested: dict[str, Window] = {}
+        self._said: list[Growth] = []
+        self._now: Now | None = None
         self.dues = dues or {}
         self.days = days
         self.dropped = 0
@@ -62,41 +78,59 @@ class Windows:
 
     def take(self, match: Match, find: Find) -> int:
         """Folds a match into its window; returns how many matches or windows had to go for it."""
+        key = f"{match.correlation}{BETWEEN}{match.group}"
+        window = self._touched.get(key)
+        if window is not None:
+            self._kept[key] = self._kept.pop(key)
+            return self._fold(key, window, match.entry, find)
         correlation = find(match.correlation)
-        return self._take(correlation, match.group, match.entry, find) if correlation else 0
+        return self._fold(key, self._touch(key, correlation), match.entry, find) if correlation else 0
 
-    def _take(self, correlation: Correlation, group: str, entry: Entry, find: Find) -> int:
-        key = f"{correlation.id}{BETWEEN}{group}"
-        window = self._touch(key, correlation)
-        self.days = max(self.days, correlation.days)
+    def _fold(self, key: str, window: Window, entry: Entry, find: Find) -> int:
+        if window.size > EPISODE and entry.time <= window.newest - window.slack:
+            self._say(find)  # so late that it may move what counts as told to another episode
+            self._touch(key, window.correlation)
         before = window.evicted
         take(window, entry)
         gone = window.evicted - before
+        if len(window.bins) > MOST_BINS:
+            self._drop_bins(window, find)
         if window.news:
-            gone += self._pass_on(key, group, window, find)
-        return gone + self._drop()
+            gone += self._pass_on(key, window, find)
+        if len(self._kept) > MOST_WINDOWS:
+            gone += self._drop(find)
+        return gone
+
+    def _drop_bins(self, window: Window, find: Find) -> None:
+        self._say(find)
+        window.drop_bins()
 
     def _touch(self, key: str, correlation: Correlation) -> Window:
         """The window, now the one used last."""
         kept = self._kept.pop(key, None)
-        window = _opened(kept, correlation) if kept is not None else Window(correlation)
+        if isinstance(kept, Window) and kept.correlation is correlation:
+            window = kept
+        else:
+            window = _opened(kept, correlation) if kept is not None else Window(correlation)
         self._kept[key] = self._touched[key] = window
+        if window.parent:
+            self._nested[key] = window
+        self.days = max(self.days, window.days)
         return window
 
-    def _drop(self) -> int:
+    def _drop(self, find: Find) -> int:
         """Drops the windows unused longest, if there are too many; what they have to tell is still told."""
+        self._say(find)
         gone = 0
         while len(self._kept) > MOST_WINDOWS:
             key = next(iter(self._kept))
             del self._kept[key]
             self.dues.pop(key, None)
-            if window := self._touched.pop(key, None):
-                self._leaving.append((key, window))
             gone += 1
         self.dropped += gone
         return gone
 
-    def _pass_on(self, key: str, group: str, window: Window, find: Find) -> int:
+    def _pass_on(self, key: str, window: Window, find: Find) -> int:
         """What a nested correlation fired for counts in the one that names it."""
         correlation, gone = window.correlation, 0
         parent = correlation.parent
@@ -104,12 +138,14 @@ class Windows:
         news, window.news = window.news, []
         if parent is None or outer is None:
             return 0
+        group = key.partition(BETWEEN)[2]
         parts = group.split(BETWEEN)
         picked = BETWEEN.join(parts[at] for at in parent.picks)
         for time in news:
             finding = finding_id(correlation, group, time // correlation.bin)
             value = finding if outer.distinct else ""
-            gone += self._take(outer, picked, Entry(time, key, finding, parent.rule, "", value), find)
+            entry = Entry(time, key, finding, parent.rule, "", value)
+            gone += self.take(Match(outer.id, picked, self._entity, entry), find)
         return gone
 
     def due(self) -> int | None:
@@ -121,22 +157,24 @@ class Windows:
 
         In the order of time over all windows, as if asked all the while: what one fires for, another may count.
         """
-        gone = 0
+        gone, self._now = 0, now
         queue = [(due, key) for key, due in self.dues.items()]
         heapify(queue)
         while queue:
             due, key = heappop(queue)
-            name, _, group = key.partition(BETWEEN)
-            correlation = find(name)
+            correlation = find(key.partition(BETWEEN)[0])
             if correlation is None or key not in self._kept:
                 self.dues.pop(key, None)
             elif due <= now(correlation.sources):
                 window = self._touch(key, correlation)
                 judge(window, due - correlation.lateness)
-                gone += self._pass_on(key, group, window, find)
+                if len(window.bins) > MOST_BINS:
+                    self._drop_bins(window, find)
+                gone += self._pass_on(key, window, find)
                 after = window.due()
                 if after is not None and after > due:
                     heappush(queue, (after, key))
+        self._now = None
         return gone
 
     def ends(self, name: str, find: Find) -> bool:
@@ -150,27 +188,44 @@ class Windows:
 
     def tell(self, version: Version, find: Find, now: Now | None = None) -> list[Finding]:
         """The findings that are new or have grown; without `now` time is where each window's newest match is."""
-        for key, window in list(self._touched.items()):
+        return [growth.finding for growth in self.grown(version, find, now)]
+
+    def grown(self, version: Version, find: Find, now: Now | None = None) -> list[Growth]:
+        """The same with how much they have grown."""
+        self._now = now
+        self._say(find)
+        self._now = None
+        if not self._said:
+            return []
+        said, self._said = self._said, []
+        return [growth._replace(finding=replace(growth.finding, version=version)) for growth in said]
+
+    def _say(self, find: Find) -> None:
+        """Notes what is to be told. Whenever something is about to be forgotten: else batches would show in it."""
+        for key, window in self._nested.items():
             self._touch_outer(key, window, find)
-        told = [*self._leaving, *self._touched.items()]
-        findings: list[Finding] = []
-        for key, window in told:
-            correlation = window.correlation
-            until = now(correlation.sources) - correlation.lateness if now else window.known
-            group = key.partition(BETWEEN)[2]
-            ready = window.ready(until)
-            if not correlation.silent:
-                findings += [self._finding(window, group, one, version, find) for one in ready]
-        findings.sort(key=_time)
+        said: list[Growth] = []
         for key, window in self._touched.items():
+            if window.bins:
+                said += self._grown(key, window, find)
             due = window.due()
-            if due is None:
-                self.dues.pop(key, None)
-            else:
+            if due is not None:
                 self.dues[key] = due
+            elif key in self.dues:
+                del self.dues[key]
+        if said:
+            said.sort(key=_time)
+            self._said += said
         self._touched.clear()
-        self._leaving.clear()
-        return findings
+        self._nested.clear()
+
+    def _grown(self, key: str, window: Window, find: Find) -> Iterator[Growth]:
+        correlation = window.correlation
+        until = self._now(correlation.sources) - correlation.lateness if self._now else window.known
+        for one in window.ready(until):
+            growth = None if correlation.silent else self._growth(window, key.partition(BETWEEN)[2], one, find)
+            if growth:
+                yield growth
 
     def _touch_outer(self, key: str, window: Window, find: Find) -> None:
         """A nested correlation that grew is evidence of the one that names it: that one tells anew."""
@@ -189,11 +244,23 @@ class Windows:
         above.retell(grown)
         self._touch_outer(above_key, above, find)
 
-    def _finding(self, window: Window, group: str, one: Bin, version: Version, find: Find) -> Finding:
+    def _growth(self, window: Window, group: str, one: Bin, find: Find) -> Growth | None:
+        """What is told of a bin; None where it rests on less than was told: of some of it nothing is kept."""
         correlation = window.correlation
-        evidence = self._evidence(window, one, find)
-        evidence.trim()
-        principals = evidence.principals
+        if correlation.nested:
+            evidence = self._evidence(window, one, find)
+            basis_of, size = evidence.basis, max(1, evidence.weight)
+        else:
+            gathered = window.gather(one)
+            basis_of, size = gathered.basis, max(1, gathered.weight)
+        told = one.told
+        if size <= told:
+            return None
+        one.told = size
+        basis = basis_of()
+        return Growth(self._finding(correlation, group, one, basis), told, size, basis.fresh if told else None)
+
+    def _finding(self, correlation: Correlation, group: str, one: Bin, basis: Basis) -> Finding:
         return Finding(
             id=finding_id(correlation, group, one.index),
             time=one.first,
@@ -202,12 +269,12 @@ class Windows:
             title=correlation.title,
             severity=correlation.severity,
             risk=correlation.risk,
-            principal=next(iter(principals)) if len(principals) == 1 else "",
+            principal=basis.principals[0] if len(basis.principals) == 1 else "",
             entity=self._entity,
-            event_ids=evidence.event_ids()[:MOST_EVENT_IDS],
-            reasons=tuple(_reasons(correlation, group, evidence)),
+            event_ids=basis.event_ids,
+            reasons=tuple(_reasons(correlation, group, basis)),
             attack=correlation.attack,
-            version=version,
+            version=_UNKNOWN,
             author=correlation.author,
         )
 
@@ -254,15 +321,17 @@ def fires(correlation: Correlation, matched: Iterable[tuple[str, AuditEvent, Map
     return any(windows.ends(correlation.id, known) for windows in entities.values())
 
 
-def _reasons(correlation: Correlation, group: str, evidence: Evidence) -> Iterator[str]:
+def _reasons(correlation: Correlation, group: str, basis: Basis) -> Iterator[str]:
     by = ", ".join(
         f"{field.removeprefix('auditwatch.')} {value}"
         for field, value in zip(correlation.group_by, group.split(BETWEEN), strict=False)
     )
-    matching = f"{evidence.count} matching event{'s' * (evidence.count != 1)}" + (f" for {by}" if by else "")
-    yield f"{matching}, from {rfc3339(evidence.earliest)} to {rfc3339(evidence.latest)}"
-    if evidence.values and correlation.kind == "value_count":
-        values = sorted(value.replace(BETWEEN, " / ") for value in evidence.values)
+    matching = f"{basis.count} matching event{'s' * (basis.count != 1)}" + (f" for {by}" if by else "")
+    yield f"{matching}, from {rfc3339(basis.earliest)} to {rfc3339(basis.latest)}"
+    if basis.values and correlation.kind == "value_count":
+        values = basis.values
+        if len(correlation.fields) > 1:
+            values = sorted(value.replace(BETWEEN, " / ") for value in values)
         more = f" and {len(values) - _SHOWN_VALUES} more" if len(values) > _SHOWN_VALUES else ""
         number = f"{len(values)}{' or more' * (len(values) >= MOST_VALUES)}"
         field = correlation.field.removeprefix("auditwatch.")
@@ -271,8 +340,8 @@ def _reasons(correlation: Correlation, group: str, evidence: Evidence) -> Iterat
         yield f"not followed by {correlation.absent_name} within {_span(correlation.within)}"
 
 
-def _time(finding: Finding) -> int:
-    return finding.time
+def _time(growth: Growth) -> int:
+    return growth.finding.time
 
 
 def _for_ever(sources: frozenset[str]) -> int:

@@ -100,7 +100,7 @@ class _Sight:
     def __init__(self, view: View) -> None:
         record: Any = redact_record(view.record)
         self.view = view
-        self.shown = View(view.event, record, view.history)
+        self.shown = View(view.event, record, view.history, view.person, view.context)
 
 
 def _part(node: Node, sight: _Sight) -> Part:

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
+import msgspec
+
+from audit.context import EMPTY, Context
+from audit.context_schema import Declared, decode_moment
 from rules.correlation_section import EXTENSION_KEYS
 from rules.document import Document, RuleError, did_you_mean
 from rules.fields import FIRST_SEEN, History
@@ -15,7 +19,8 @@ KEYS = ("runbook", "risk", "stage", "tests")
 STAGES: tuple[Stage, ...] = get_args(Stage)
 RETIRED = ("deprecated", "unsupported")
 """Sigma's statuses of rules that are off unless they say otherwise."""
-TEST_KEYS = ("name", "match", "near_miss", "source", "event", "events", "first_seen", "history_days")
+_PAST = ("first_seen", "history_days", "last_seen_days", "team_share", "context")
+TEST_KEYS = ("name", "match", "near_miss", "source", "event", "events", *_PAST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +98,37 @@ def _wrong(document: Document, test: Any, at: tuple[str | int, ...], source: str
     new = test.get("first_seen", [])
     if not isinstance(new, list) or not set(map(str, new)) <= set(FIRST_SEEN):
         wrong.append(document.error("first_seen must list what is new", ", ".join(FIRST_SEEN), (*at, "first_seen")))
-    if type(test.get("history_days", 0)) is not int:
-        wrong.append(document.error("history_days must be a whole number", "days", (*at, "history_days")))
-    if not (test.get("source") or source):
+    if not _are_shares(test.get("team_share", {})):
+        said = "team_share must say of each thing how many peers know it, 0 to 1"
+        wrong.append(document.error(said, "team_share: {action: 0.4}", (*at, "team_share")))
+    numbers = [key for key in ("history_days", "last_seen_days") if type(test.get(key, 0)) is not int]
+    wrong += [document.error(f"{key} must be a whole number", "days", (*at, key)) for key in numbers]
+    try:
+        _context(test)
+    except msgspec.ValidationError as error:
+        wrong.append(document.error(f"context: {error}", "write it as in the context file", (*at, "context")))
+    sources = _sources(test, source)
+    if not all(sources):
         wrong.append(
             document.error("a test of this rule needs a source", "write source: okta, or whose record it is", at)
         )
+    if len(sources) != len(records) or not all(isinstance(one, str) for one in sources):
+        wrong.append(
+            document.error("a list of sources has one for each event", "source: [okta, github]", (*at, "source"))
+        )
     return wrong
+
+
+def _sources(test: Mapping[str, Any], source: str) -> tuple[str, ...]:
+    """Whose records the test's are: one name for all, or a list of one for each."""
+    given = test.get("source") or source
+    return tuple(given) if isinstance(given, list) else (given,) * len(_records(test))
+
+
+def _are_shares(given: Any) -> bool:
+    if not isinstance(given, dict) or not set(map(str, given)) <= set(FIRST_SEEN):
+        return False
+    return all(type(share) in (int, float) and 0 <= share <= 1 for share in given.values())
 
 
 def _records(test: Mapping[str, Any]) -> list[Any]:
@@ -110,14 +139,31 @@ def _records(test: Mapping[str, Any]) -> list[Any]:
 
 
 def _test(test: Mapping[str, Any], source: str, line: int) -> RuleTest:
+    history = History(
+        sum(1 << FIRST_SEEN.index(kind) for kind in set(test.get("first_seen", []))),
+        test.get("history_days", 90),
+        test.get("last_seen_days", 0 if test.get("history_days", 90) else None),
+    )
+    if shares := test.get("team_share"):
+        history = history._replace(team={FIRST_SEEN.index(kind): share for kind, share in shares.items()}.get)
     return RuleTest(
         name=test["name"],
         match=test["match"],
         events=tuple(_records(test)),
-        source=test.get("source") or source,
+        sources=_sources(test, source),
         near_miss=bool(test.get("near_miss")),
         line=line,
-        history=History(
-            sum(1 << FIRST_SEEN.index(kind) for kind in set(test.get("first_seen", []))), test.get("history_days", 90)
-        ),
+        history=history,
+        context=_context(test),
     )
+
+
+def _context(test: Mapping[str, Any]) -> Context:
+    """What the company declares in a test, in the words of the context file.
+
+    Raises:
+        msgspec.ValidationError: there are others.
+    """
+    if "context" not in test:
+        return EMPTY
+    return Context(msgspec.convert(test["context"], Declared, strict=False, dec_hook=decode_moment))

@@ -9,7 +9,10 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from audit.context import EMPTY, Context
+from audit.context_schema import Person
 from audit.event import AuditEvent, rfc3339
+from rules.declared import OF_PERSON, days_employed, days_since_seen, foreign_accounts
 
 MISSING: Final = object()
 """What a getter answers when the event does not carry the field (null is None)."""
@@ -19,23 +22,33 @@ FIRST_SEEN = ("action", "resource", "country", "asn", "user_agent", "network")
 """What can be new to a principal, in the order of the bits of `History.new`."""
 
 
+def _no_peers(_: int) -> None:
+    return None
+
+
 class History(NamedTuple):
-    """What the actor's past says of an event: a bit for each thing of FIRST_SEEN never met in 90 days, and how many
-    days of it there are."""
+    """What the actor's past says of an event: a bit for each thing of FIRST_SEEN never met in 90 days, how many days
+    of it there are, and how many went by since the newest of its events (None: this is the first).
+
+    `team` answers for each thing of FIRST_SEEN (its index) how many of the actor's peers know it, 0 to 1, or None."""
 
     new: int
     days: int
+    idle: int | None = 0
+    team: Callable[[int], float | None] = _no_peers
 
 
 class View(msgspec.Struct, gc=False):
     """An event as rules see it: normalised, as the vendor sent it, and against its actor's past where that is known.
 
-    `text` and `lower` cache its values for keywords.
+    `person` is the actor as `context` declares it; `text` and `lower` cache the record's values for keywords.
     """
 
     event: AuditEvent
     record: Mapping[str, Any]
     history: History | None = None
+    person: Person | None = None
+    context: Context = EMPTY
     text: str | None = None
     lower: str | None = None
 
@@ -45,6 +58,11 @@ Getter = Callable[[View], Any]
 
 def _is_new(bit: int, history: History) -> bool:
     return bool(history.new & bit)
+
+
+def _team_share(place: int, history: History) -> Any:
+    share = history.team(place)
+    return MISSING if share is None else share
 
 
 NORMALISED: dict[str, Callable[[AuditEvent], Any]] = {
@@ -76,10 +94,21 @@ NORMALISED: dict[str, Callable[[AuditEvent], Any]] = {
 FROM_HISTORY: dict[str, Callable[[History], Any]] = {
     "history_days": lambda history: history.days,
     **{f"first_seen.{kind}": partial(_is_new, 1 << place) for place, kind in enumerate(FIRST_SEEN)},
+    **{f"team_share.{kind}": partial(_team_share, place) for place, kind in enumerate(FIRST_SEEN)},
 }
 """Fields that only the live pipeline and replay can fill: missing in a stateless run, and for an actor nobody knows."""
 
-FIELDS = (*NORMALISED, *FROM_HISTORY)
+SINCE_SEEN = "actor.days_since_seen"
+"""From the past, or where there is none from the context's last_login."""
+
+FOREIGN_ACCOUNTS = "foreign_accounts"
+
+TARGET_EMPLOYED = "target.days_employed"
+
+FROM_CONTEXT = (*OF_PERSON, SINCE_SEEN, FOREIGN_ACCOUNTS, TARGET_EMPLOYED)
+"""Fields that need what the company declares."""
+
+FIELDS = (*NORMALISED, *FROM_HISTORY, *FROM_CONTEXT)
 """Every name behind "auditwatch."."""
 
 EITHER = "|"
@@ -101,7 +130,7 @@ def canonical(field: str, product: str) -> str:
             return field.removeprefix("raw.")
         field = "auditwatch." + field
     name = field.removeprefix("auditwatch.")
-    if name not in NORMALISED and name not in FROM_HISTORY:
+    if name not in FIELDS:
         raise KeyError(name)
     return field
 
@@ -160,8 +189,45 @@ def _selected(read: Getter, key: str, wanted: str, rest: str) -> Getter:
 def _ours(name: str) -> Getter:
     if name in NORMALISED:
         return _normalised(NORMALISED[name])
+    if name == SINCE_SEEN:
+        return _since_seen
+    if name == FOREIGN_ACCOUNTS:
+        return _foreign_accounts
+    if name == TARGET_EMPLOYED:
+        return _target_employed
+    if name in OF_PERSON:
+        return _declared(OF_PERSON[name])
     read = FROM_HISTORY[name]
     return lambda view: MISSING if view.history is None else read(view.history)
+
+
+def _declared(read: Callable[[Person, AuditEvent], Any]) -> Getter:
+    def get(view: View) -> Any:
+        value = None if view.person is None else read(view.person, view.event)
+        return MISSING if value is None else value
+
+    return get
+
+
+def _foreign_accounts(view: View) -> Any:
+    found = foreign_accounts(view.context, view.event, view.record)
+    return MISSING if found is None else found
+
+
+def _target_employed(view: View) -> Any:
+    target = view.event.target
+    person = view.context.person(target.id) if target else None
+    days = days_employed(person, view.event.time) if person else None
+    return MISSING if days is None else days
+
+
+def _since_seen(view: View) -> Any:
+    if view.history is None:
+        return MISSING
+    if view.history.idle == 0:
+        return 0
+    days = days_since_seen(view.person, view.event.time, view.history.idle)
+    return MISSING if days is None else days
 
 
 def _normalised(read: Callable[[AuditEvent], Any]) -> Getter:

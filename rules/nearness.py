@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from rules.condition import Leaf, called
-from rules.fields import EITHER, FROM_HISTORY, MISSING, View, getter, members, texts
+from rules.fields import EITHER, FROM_CONTEXT, FROM_HISTORY, MISSING, View, getter, members, texts
 from rules.leaf import check
 from rules.reach import seen_fields
 
@@ -52,8 +52,12 @@ def why_not(leaves: Sequence[Leaf], view: View, shown: View) -> str:
 
 def _missing(field: str, view: View) -> str:
     names = field.split(EITHER)
+    if field.startswith("auditwatch.team_share.") and view.history is not None:
+        return "missing: no group of peers with a history is known"
     if field.removeprefix("auditwatch.") in FROM_HISTORY:
         return "missing: only the worker and replay know the actor's past"
+    if field.removeprefix("auditwatch.") in FROM_CONTEXT:
+        return "missing: the context declares nothing of it, or nobody reads it here"
     if all(name.startswith("auditwatch.") for name in names):
         return "missing: the normalised event has none"
     seen: set[str] = set()

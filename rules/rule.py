@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from audit.context import EMPTY, Context
 from audit.finding import Finding, Severity, Version, stable_id
 from rules.condition import Node
 from rules.fields import History, View
@@ -23,16 +24,17 @@ Stage = Literal["live", "shadow", "off"]
 class RuleTest:
     """A case written inside a rule: raw records as the vendor sends them, and whether the rule must match one.
 
-    `history` is what the actor's past says of each of them.
+    `sources` says of each whose record it is, `history` what the actor's past says of all, `context` what is declared.
     """
 
     name: str
     match: bool
     events: tuple[Mapping[str, Any], ...]
-    source: str
+    sources: tuple[str, ...]
     near_miss: bool = False
     line: int = 1
     history: History = KNOWN_WELL
+    context: Context = EMPTY
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from audit.context import EMPTY
 from audit.event import AuditEvent
 from audit.sources import SOURCES
 from audit.sources.reader import Reject, read
@@ -17,7 +16,7 @@ from rules.compile import RuleSet
 from rules.condition import conjuncts, positive
 from rules.correlation import Correlation
 from rules.correlation_windows import fires
-from rules.fields import History, View
+from rules.fields import View
 from rules.rule import Rule, RuleTest
 from rules.sigma import load
 
@@ -83,8 +82,12 @@ def far_misses(rule: Rule) -> list[RuleTest]:
 
 def _is_near(rule: Rule, test: RuleTest) -> bool:
     events, error = _events(test)
-    views = [View(event, record, test.history) for event, record in events]
+    views = [_view(test, *pair) for pair in events]
     return bool(error) or any(holds(view) for _, holds in rule.evidence for view in views)
+
+
+def _view(test: RuleTest, event: AuditEvent, record: Mapping[str, Any]) -> View:
+    return View(event, record, test.history, test.context.person(event.actor.id), test.context)
 
 
 def _results(rules: RuleSet) -> Iterator[TestResult]:
@@ -92,7 +95,7 @@ def _results(rules: RuleSet) -> Iterator[TestResult]:
     for tested in everything:
         for test in tested.tests:
             events, error = _events(test)
-            got = False if error else _fires(rules, tested, events, test.history)
+            got = False if error else _fires(rules, tested, test, events)
             yield TestResult(tested.id, tested.title, test.name, tested.path, test.line, test.match, got, error)
 
 
@@ -101,24 +104,25 @@ _Pair = tuple[AuditEvent, Mapping[str, Any]]
 
 def _events(test: RuleTest) -> tuple[list[_Pair], str]:
     """The test's records as events with their records, or why one cannot be read."""
-    if test.source not in SOURCES:
-        return [], f"no source called {test.source!r}: known are {', '.join(sorted(SOURCES))}"
+    for source in test.sources:
+        if source not in SOURCES:
+            return [], f"no source called {source!r}: known are {', '.join(sorted(SOURCES))}"
     events: list[_Pair] = []
-    for record in test.events:
+    for source, record in zip(test.sources, test.events, strict=True):
         payload = msgspec.json.encode(record)
-        for entry in read(test.source, payload, ARRIVAL, EMPTY):
+        for entry in read(source, payload, ARRIVAL, test.context):
             if isinstance(entry, Reject):
                 return [], f"the record cannot be read: {entry.error}"
             events += [(event, msgspec.json.decode(event.raw)) for event in entry]
     return events, ""
 
 
-def _fires(rules: RuleSet, tested: Rule | Correlation, events: Sequence[_Pair], history: History) -> bool:
+def _fires(rules: RuleSet, tested: Rule | Correlation, test: RuleTest, events: Sequence[_Pair]) -> bool:
     if isinstance(tested, Correlation):
-        return _correlates(rules, tested, events)
-    return any(tested.meets(event.source) and tested.matches(View(event, record, history)) for event, record in events)
+        return _correlates(rules, tested, test, events)
+    return any(tested.meets(event.source) and tested.matches(_view(test, event, record)) for event, record in events)
 
 
-def _correlates(rules: RuleSet, correlation: Correlation, events: Sequence[_Pair]) -> bool:
-    matched = [(rule.id, event, record) for event, record in events for rule in rules.match(event, record)]
+def _correlates(rules: RuleSet, correlation: Correlation, test: RuleTest, events: Sequence[_Pair]) -> bool:
+    matched = [(rule.id, *pair) for pair in events for rule in rules.matching(_view(test, *pair))]
     return fires(correlation, matched)

@@ -26,6 +26,8 @@ COMMANDS = {
     "rules": "check, test, explain, backtest and tune rules",
     "models": "train, publish and promote models",
     "alerts": "list, show, acknowledge and resolve alerts",
+    "baseline": "show what is usual for somebody, or forget it",
+    "backfill": "learn baselines from history, so that the worker starts warm",
     "dlq": "list, show and replay dead letters",
     "doctor": "check settings, broker, Redis, rules, model and Slack",
 }

@@ -6,15 +6,15 @@ from audit.event import AuditEvent
 from audit.finding import Finding
 from detectors.features import Observation
 from rules.correlation import Match
-from streams.principal import Principal
+from streams.principal import Principal, event_code
 from streams.stage import Arrival
 
 
 class Deed:
     """One event on its way through score.
 
-    `grave` says that a rule suspects it, whatever its strangeness; `unheard` names the rules that matched and said
-    nothing, with why: "shadow" or "excused".
+    `new` says what of it its principal was never seen with (`Terms.meet`); `grave` that a rule suspects it, whatever
+    its strangeness; `unheard` names the rules that matched and said nothing, with why: "shadow" or "excused".
     """
 
     __slots__ = (
@@ -24,6 +24,7 @@ class Deed:
         "findings",
         "grave",
         "matches",
+        "new",
         "observation",
         "principal",
         "strangeness",
@@ -39,6 +40,7 @@ class Deed:
         self.findings: list[Finding] = []
         self.matches: list[Match] = []
         self.unheard: list[tuple[str, str]] = []
+        self.new = 0
         self.grave = False
         self.strangeness = 0.0
         self.features: list[float] = []
@@ -58,6 +60,7 @@ class Deed:
     def take(self, suspected: bool) -> None:
         """Into its principal's usual, or held if a rule or its strangeness suspects it."""
         if suspected or self.grave:
-            self.principal.hold(self.observation, self.event.time, teaches=not self.grave)
+            code = event_code(self.event.id)
+            self.principal.hold(self.observation, self.event.time, teaches=not self.grave, event=code)
         else:
             self.principal.learn(self.observation)

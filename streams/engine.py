@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from alerting.alert import Alert
+from detectors.peers import Snapshot
 from streams.clock import Clock
 from streams.detections import Detections
 from streams.kafka import EVENTS, FINDINGS, MAX_MESSAGE_BYTES, RAW, client_options
@@ -31,6 +32,7 @@ from streams.processor import Message, Processor
 from streams.settings import Settings
 from streams.shadow import COUNTS, publish
 from streams.shell import PATIENCE, Shell, unexpected
+from streams.snapshots import Snapshots, keep_snapshots
 from streams.store import RedisStateStore, connect
 from streams.ticking import Ticking
 from streams.watchdog import Watchdog
@@ -95,14 +97,26 @@ class Engine:
         score_emit = self._outlet.score_emit(lambda lane: self._origin(EVENTS, lane), self._partitions[FINDINGS])
         score = Processor(Score(), RedisStateStore(self._redis, "events"), score_emit)
         correlate = Ticking(Correlate(), RedisStateStore(self._redis, "findings"), self._outlet.correlate_emit())
+        await self._share(settings)
         self.shells = {EVENTS: self._shell(score, EVENTS, adopt), FINDINGS: self._shell(correlate, FINDINGS, adopt)}
         self._beating = asyncio.create_task(self._keep_beating())
         self.watchdog.start()
         self._connected.set()
 
+    async def _share(self, settings: Settings) -> None:
+        """Takes the snapshot that is stored, before the first batch."""
+        started = int(time.time() * 1e6)
+        self._snapshots = Snapshots(self._redis, settings.snapshot_hours, settings.alert_budget, started)
+        if stored := await self._snapshots.poll():
+            self.take(stored)
+
     def swap(self, detections: Detections) -> None:
-        """Takes another set; a batch under way ends under the one it began with."""
-        self.detections = detections
+        """Takes another set, under the snapshot there is; a batch under way ends under the one it began with."""
+        self.detections = detections.with_snapshot(self.detections.snapshot)
+
+    def take(self, snapshot: Snapshot) -> None:
+        """Takes another snapshot in the same way."""
+        self.detections = self.detections.with_snapshot(snapshot)
 
     async def tell(self, alert: Alert) -> None:
         """Sends an alert of the worker's own, once the broker can be reached."""
@@ -285,6 +299,17 @@ class Engine:
             if shell.last_error:
                 self.watchdog.failed(shell.last_error)
             await shell.check()
+
+    async def keep_sharing(self) -> None:
+        """Takes snapshots as they are published, and builds them if partition 0 of audit.events is ours, for ever."""
+        await self._connected.wait()
+        await keep_snapshots(
+            self._snapshots,
+            lambda: self.detections.context,
+            self.take,
+            lambda: TopicPartition(EVENTS, 0) in self.app.consumer.assignment(),
+            lambda: int(time.time() * 1e6),
+        )
 
     async def keep_passing(self) -> None:
         """Tells correlate what time it is, about every second, for ever."""

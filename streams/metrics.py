@@ -24,6 +24,9 @@ CounterName = Literal[
 GaugeName = Literal[
     "lag",  # messages not yet folded, by topic
     "partitions",  # partitions this worker owns, by topic
+    "snapshot_age_seconds",  # since the snapshot in use was made
+    "snapshot_groups",  # groups of principals it speaks of
+    "snapshot_build_seconds",  # how long the last one this worker built took
     "stale",  # 1 while the last change of rules, model or context was refused
 ]
 

@@ -7,7 +7,7 @@ the highest mark it has seen per origin, so an item emitted twice (a crash betwe
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -46,6 +46,30 @@ class Packet(msgspec.Struct, Generic[Item], array_like=True, frozen=True):
     after: int = -1
 
 
+class Control(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What people decided about the usual of a principal. It travels with the events, so that it has an offset, too.
+
+    `learn` and `drop` are about what is held: the events of these codes (`principal.event_code`); `drop` also about all
+    of since <= time < until. `forget` lets the usual begin anew. Times in microseconds; sent again, `id` is the same.
+    """
+
+    id: str
+    kind: Literal["learn", "drop", "forget"]
+    principal: str
+    time: int
+    by: str = ""
+    why: str = ""
+    events: tuple[int, ...] = ()
+    since: int = 0
+    until: int = 0
+
+
+class EventPacket(Packet[AuditEvent], array_like=True, frozen=True):
+    """What audit.events carries: events, or controls, which come from no partition: their `origin` is empty."""
+
+    controls: tuple[Control, ...] = ()
+
+
 class Output(NamedTuple, Generic[Item]):
     """An item on its way out: the partition it was made from, its mark there, and the key it goes by."""
 
@@ -71,7 +95,7 @@ def offset_of(made_at: int) -> int:
 
 
 encode = msgspec.msgpack.Encoder().encode
-decode_events = msgspec.msgpack.Decoder(Packet[AuditEvent]).decode
+decode_events = msgspec.msgpack.Decoder(EventPacket).decode
 decode_signals = msgspec.msgpack.Decoder(Packet[Signal]).decode
 
 

@@ -9,6 +9,7 @@ Both are pure folds: no clock, no I/O, the same answer for the same items in the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 import msgspec
 
@@ -16,16 +17,19 @@ from alerting import risk
 from alerting.alert import Alert
 from audit.event import AuditEvent
 from audit.finding import Finding
+from detectors.budget import WORTH_KEEPING
 from detectors.features import observe
 from rules.correlation_windows import Now, Windows
+from streams.campaigns import watch
 from streams.deed import Deed
 from streams.detections import Detections
 from streams.estimate import estimate
-from streams.packet import MAX_SIGNALS, Output, Packet, Signal, decode_events, decode_signals, offset_of
+from streams.packet import MAX_SIGNALS, Control, Output, Packet, Signal, decode_events, decode_signals, offset_of
 from streams.principal import Principal, baseline_key, memory_key, terms_key
 from streams.processor import Arrival, Fault, Verdict
 from streams.ruling import apply_rules
 from streams.shadow import compare
+from streams.stage import joined
 from streams.store import DAY, Entry
 
 ENTITY_TTL = 8 * DAY
@@ -33,7 +37,7 @@ ENTITY_TTL = 8 * DAY
 
 
 class Score:
-    """Events of a principal -> signals for the entities they concern."""
+    """Events of a principal -> signals for the entities they concern. Controls say what becomes of what is held."""
 
     name = "events"
 
@@ -41,13 +45,17 @@ class Score:
         """`witness` is shown the deeds of each batch, judged."""
         self._witness = witness
 
-    def decode(self, payload: bytes) -> Packet[AuditEvent]:
+    def decode(self, payload: bytes) -> Packet[AuditEvent | Control]:
         """See Stage."""
-        return decode_events(payload)
+        packet = decode_events(payload)
+        if not packet.controls:
+            return cast("Packet[AuditEvent | Control]", packet)
+        items: list[AuditEvent | Control] = [*packet.items, *packet.controls]
+        return Packet("", list(range(len(items))), items)
 
-    def key(self, item: AuditEvent) -> str:
+    def key(self, item: AuditEvent | Control) -> str:
         """See Stage."""
-        return item.actor.id
+        return item.principal if isinstance(item, Control) else item.actor.id
 
     def parts(self, key: str) -> tuple[str, str, str]:
         """See Stage."""
@@ -62,7 +70,21 @@ class Score:
         return state.pack(key)
 
     def fold(
-        self, arrivals: Sequence[Arrival[AuditEvent]], states: Mapping[str, Principal], detections: Detections
+        self, arrivals: Sequence[Arrival[AuditEvent | Control]], states: Mapping[str, Principal], detections: Detections
+    ) -> Verdict:
+        """Judges the events before each control, obeys it, and goes on behind it."""
+        verdicts: list[Verdict] = []
+        start = 0
+        for place, (_, _, item) in enumerate(arrivals):
+            if isinstance(item, Control):
+                verdicts.append(self._judge(arrivals[start:place], states, detections))
+                states[item.principal].obey(item)
+                start = place + 1
+        verdicts.append(self._judge(arrivals[start:], states, detections))
+        return joined(verdicts) if start else verdicts[0]
+
+    def _judge(
+        self, arrivals: Sequence[Arrival[Any]], states: Mapping[str, Principal], detections: Detections
     ) -> Verdict:
         """Rules for each event, then strangeness for the batch; what is suspected is not learnt."""
         deeds: list[Deed] = []
@@ -74,9 +96,14 @@ class Score:
             deed = Deed(arrival, principal, observe(arrival.item))
             deeds.append(deed)
             history = principal.meet(deed.observation) if arrival.item.actor.identity != "anonymous" else None
+            deed.new = history.new if history else 0
             errors = apply_rules(deed, history, detections)
             faults += [_fault(deed, error) for error in errors]
         estimate(deeds, detections)
+        watch(deeds, detections)
+        for deed in deeds:
+            if deed.strangeness >= WORTH_KEEPING and not deed.young:
+                deed.principal.score(deed.event.time, deed.strangeness)
         if self._witness:
             self._witness(deeds)
         faults += [_fault(deed, f"only {MAX_SIGNALS} signals kept") for deed in deeds if deed.signals > MAX_SIGNALS]
@@ -110,30 +137,29 @@ class Stored(msgspec.Struct, array_like=True, frozen=True):
     windows: dict[str, msgspec.Raw] = {}
     dues: dict[str, int] = {}
     days: int = 0
+    newest: int = 0
 
 
 class Entity:
-    """What correlate keeps of a user, an address, a session, a resource or a group; changed in place."""
+    """What correlate keeps of a user, an address, a session, a resource or a group; changed in place.
 
-    __slots__ = ("_episode", "risk", "windows")
+    `newest` is the newest episode it has heard of.
+    """
+
+    __slots__ = ("newest", "risk", "windows")
 
     def __init__(self, key: str, stored: Stored) -> None:
         self.risk = stored.risk
         self.windows = Windows(key, stored.windows, stored.dues, stored.days)
-        self._episode = -1
-
-    def turns(self, time: int) -> bool:
-        """Whether event time has come to another episode since this was asked last."""
-        episode, before = time // risk.EPISODE, self._episode
-        self._episode = episode
-        return episode != before >= 0
+        self.newest = stored.newest
 
 
 class Correlate:
     """Findings and matches of an entity -> alerts; of an alert that grows within a batch, its last revision.
 
-    Matches are folded one by one and correlations speak at the end of the batch, or when event time comes to another
-    episode: a burst tells once what it amounts to.
+    Matches are folded one by one and correlations speak at the end of the batch: a burst tells once what it amounts to.
+    When they spoke does not show in the last revision of an alert, nor in what is stored: findings only grow, and where
+    something is about to be forgotten (event time comes to a new episode, no room) they speak before it is.
     """
 
     name = "findings"
@@ -158,7 +184,7 @@ class Correlate:
         """See Stage."""
         windows = state.windows.pack()
         days = state.windows.days
-        stored = Stored(state.risk, windows, dict(sorted(state.windows.dues.items())), days)
+        stored = Stored(state.risk, windows, dict(sorted(state.windows.dues.items())), days, state.newest)
         return [Entry(f"e:{key}", _ENCODE(stored), max(ENTITY_TTL, (days + 2) * DAY))]
 
     def due(self, state: Entity) -> int | None:
@@ -175,9 +201,10 @@ class Correlate:
         for partition, mark, signal in arrivals:
             entity, place = states[signal.entity], (partition, mark)
             finding, match = signal.finding, signal.match
-            time = finding.time if finding else match.entry.time if match else 0
-            if entity.turns(time):
+            episode = (finding.time if finding else match.entry.time if match else 0) // risk.EPISODE
+            if episode > entity.newest:
                 said.tell(entity, place)
+                entity.newest = episode
             if match:
                 said.evicted += entity.windows.take(match, find)
                 told[signal.entity] = place
@@ -212,17 +239,20 @@ class _Said:
     def tell(self, entity: Entity, place: tuple[int, int], now: Now | None = None) -> None:
         """Lets the entity's windows speak."""
         find = self._detections.rules.correlation
-        for finding in entity.windows.tell(self._detections.version, find, now):
+        for finding, told, size, fresh in entity.windows.grown(self._detections.version, find, now):
             correlation = find(finding.detection)
             if correlation and correlation.stage == "shadow":
-                self._unheard.append((finding.detection, "shadow"))
+                self._unheard += [(finding.detection, "shadow")] if not told else []
             else:
                 self._findings[finding.id] = finding
-                self.raise_(entity, finding, place)
+                self._add(entity, place, risk.fold(entity.risk, finding, told, size, entity.newest, fresh))
 
     def raise_(self, entity: Entity, finding: Finding, place: tuple[int, int]) -> None:
         """Adds a finding to the entity's risk."""
-        entity.risk, raised = risk.fold(entity.risk, finding)
+        self._add(entity, place, risk.fold(entity.risk, finding, newest=entity.newest))
+
+    def _add(self, entity: Entity, place: tuple[int, int], folded: tuple[risk.RiskState, tuple[Alert, ...]]) -> None:
+        entity.risk, raised = folded
         for alert in raised:
             self._alerts[alert.id] = Output(*place, alert.key, alert)
 

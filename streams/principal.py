@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from array import array
 from hashlib import blake2b
 
 import msgspec
 
-from audit.event import MICROSECONDS, AuditEvent
+from audit.event import MICROSECONDS, ActorKind, AuditEvent
 from detectors.baseline import Baseline
-from detectors.features import Observation, features, learn, notice
+from detectors.budget import Peak, with_peak
+from detectors.features import Observation, features, learn, learn_held, notice
+from detectors.observation import KINDS
+from detectors.slow import Slow
+from detectors.slow_days import Stored
 from detectors.terms import Terms
 from rules.fields import History
+from streams.packet import Control
 from streams.store import DAY, Entry
 
 RECENT = 256
 """Event ids remembered per principal, so that an event delivered twice counts once."""
 HELD = 64
 """Observations that may wait for a verdict; older ones are dropped unlearnt."""
+TAUGHT = 4
+"""Of what waits at one time, age alone lets so many be learnt: doing a deed often in a day does not make it usual."""
 HOLD = DAY * MICROSECONDS
 """How long (event time) a suspected event waits before age decides."""
 
@@ -28,33 +34,44 @@ MEMORY_TTL = 8 * DAY
 
 
 class Held(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """An observation under suspicion; `teaches` says what its age decides after `until` (µs): learn it or drop it."""
+    """An observation under suspicion; `teaches` says what its age decides after `until` (µs): learn it or drop it.
+
+    `event` is the code by which a verdict names it; 0 in what an older version stored.
+    """
 
     observation: Observation
     until: int
     teaches: bool
+    event: int = 0
 
 
 class _Memory(msgspec.Struct, array_like=True, frozen=True):
     recent: bytes
     next: int
     held: list[Held]
+    peaks: list[Peak] = []
+    kind: int = KINDS.index("unknown")
+    slow: Stored = Stored()
 
 
 class Principal:
-    """Baseline, terms, recent event ids and held observations of one principal; changed in place by score."""
+    """Baseline, terms, recent event ids and held observations of one principal; changed in place by score.
 
-    __slots__ = ("_next", "_recent", "_seen", "baseline", "held", "terms")
+    `peaks` are its highest strangeness by day, `kind` what its newest event says it is: for the next snapshot. `slow`
+    is what adds up over days.
+    """
+
+    __slots__ = ("_next", "_recent", "baseline", "held", "kind", "peaks", "slow", "terms")
 
     def __init__(self, baseline: Baseline, memory: _Memory | None = None, terms: Terms | None = None) -> None:
         self.baseline = baseline
         self.terms = terms or Terms()
         self.held = memory.held if memory else []
+        self.peaks = memory.peaks if memory else []
+        self.kind = memory.kind if memory else KINDS.index("unknown")
+        self.slow = Slow(memory.slow if memory else None)
         self._next = memory.next if memory else 0
-        self._recent = array("Q")
-        if memory:
-            self._recent.frombytes(memory.recent)
-        self._seen = set(self._recent)
+        self._recent = bytearray(memory.recent if memory else b"")
 
     @classmethod
     def unpack(cls, baseline: bytes | None, memory: bytes | None, terms: bytes | None = None) -> Principal:
@@ -66,14 +83,15 @@ class Principal:
         )
 
     def pack(self, key: str) -> list[Entry]:
-        """The stored parts; a principal that never taught anything gets no baseline."""
-        memory = _ENCODE(_Memory(self._recent.tobytes(), self._next, self.held))
+        """The stored parts; a principal that never taught anything, or not since it was forgotten, has no baseline."""
+        slow = self.slow.days.stored()
+        memory = _ENCODE(_Memory(bytes(self._recent), self._next, self.held, self.peaks, self.kind, slow))
         known = self.baseline.events or self.held
         entries = [Entry(memory_key(key), memory, BASELINE_TTL if known else MEMORY_TTL)]
-        if self.baseline.events:
-            entries.append(Entry(baseline_key(key), self.baseline.pack(), BASELINE_TTL))
-        if self.terms.since >= 0:
-            entries.append(Entry(terms_key(key), self.terms.pack(), BASELINE_TTL))
+        baseline = self.baseline.pack() if self.baseline.events else NOTHING
+        terms = self.terms.pack() if self.terms.since >= 0 else NOTHING
+        entries.append(Entry(baseline_key(key), baseline, BASELINE_TTL))
+        entries.append(Entry(terms_key(key), terms, BASELINE_TTL))
         return entries
 
     def copy_of_usual(self) -> tuple[Baseline, list[Held]]:
@@ -90,15 +108,20 @@ class Principal:
         The id alone does not tell: clients of Kubernetes choose their requests' audit id, and one id for everything
         would hide all but the first.
         """
-        code = _code(event)
-        if code in self._seen:
+        return self._is_repeat(_code(event))
+
+    def _is_repeat(self, code: int) -> bool:
+        """Looked for among the bytes: a set of the codes would hold twenty times their memory."""
+        recent, wanted = self._recent, code.to_bytes(8, "little")
+        place = recent.find(wanted)
+        while place > 0 and place % 8:  # it lies across two codes
+            place = recent.find(wanted, place + 1)
+        if place >= 0:
             return True
-        self._seen.add(code)
-        if len(self._recent) < RECENT:
-            self._recent.append(code)
+        if len(recent) < 8 * RECENT:
+            recent += wanted
         else:
-            self._seen.discard(self._recent[self._next])
-            self._recent[self._next] = code
+            recent[8 * self._next : 8 * self._next + 8] = wanted
             self._next = (self._next + 1) % RECENT
         return False
 
@@ -107,8 +130,14 @@ class Principal:
 
         "Never seen" is a fact, not the usual: that a rule asked about it does not make it unseen again.
         """
+        self.kind = observation.kind
+        idle = self.terms.idle(observation.time)
         new = self.terms.meet(observation.tokens, observation.time)
-        return History(new, self.terms.history(observation.time))
+        return History(new, self.terms.history(observation.time), idle)
+
+    def score(self, time: int, strangeness: float) -> None:
+        """Remembers the strangeness of an event at `time` (µs) if it is the highest of its day."""
+        self.peaks = with_peak(self.peaks, time, strangeness)
 
     def row(self, observation: Observation, now: int) -> list[float]:
         """The features of an observation made at `now` (µs) against the usual so far."""
@@ -119,10 +148,14 @@ class Principal:
         """Makes the observation part of the usual."""
         learn(self.baseline, observation)
 
-    def hold(self, observation: Observation, now: int, teaches: bool) -> None:
-        """Keeps an observation out of the usual until its age decides; it still counts among what happens now."""
+    def hold(self, observation: Observation, now: int, teaches: bool, event: int = 0) -> None:
+        """Keeps an observation out of the usual until a verdict on its `event` (a code), or until its age decides.
+
+        It still counts among what happens now.
+        """
         notice(self.baseline, observation, [held.observation for held in self.held])
-        self.held.append(Held(observation, now + HOLD, teaches))
+        teaches = teaches and sum([held.teaches for held in self.held]) < TAUGHT
+        self.held.append(Held(observation, now + HOLD, teaches, event))
         if len(self.held) > HELD:
             del self.held[0]
 
@@ -135,7 +168,39 @@ class Principal:
             self.held = [held for held in self.held if held.until > now]
             for held in due:
                 if held.teaches:
-                    learn(self.baseline, held.observation)
+                    learn_held(self.baseline, held.observation)
+
+    def obey(self, control: Control) -> None:
+        """Does what people decided, once, however often it is delivered. What was seen lately stays known."""
+        if self._is_repeat(event_code(control.id)):
+            return
+        if control.kind == "forget":
+            fresh = Principal(Baseline(), _Memory(bytes(self._recent), self._next, []))
+            for name in self.__slots__:
+                setattr(self, name, getattr(fresh, name))
+            return
+        meant = [held for held in self.held if _concerns(control, held)]
+        self.held = [held for held in self.held if not _concerns(control, held)]
+        if control.kind == "learn":
+            for held in meant:
+                learn_held(self.baseline, held.observation)
+
+
+def _concerns(control: Control, held: Held) -> bool:
+    time = held.observation.time * MICROSECONDS
+    return held.event in control.events or control.since <= time < control.until
+
+
+def told_by_memory(memory: bytes | None) -> tuple[ActorKind, list[Peak]]:
+    """What a stored memory adds to a snapshot: the principal's kind and peaks.
+
+    Raises:
+        msgspec.DecodeError: these are other bytes.
+    """
+    if not memory:
+        return "unknown", []
+    read = _MEMORY.decode(memory)
+    return KINDS[read.kind], read.peaks
 
 
 def baseline_key(principal: str) -> str:
@@ -153,6 +218,11 @@ def terms_key(principal: str) -> str:
     return f"t:{principal}"
 
 
+def event_code(name: str) -> int:
+    """64 bits for an event's id; never 0."""
+    return int.from_bytes(blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little") or 1
+
+
 def _code(event: AuditEvent) -> int:
     """64 bits of what is the same each time an event is delivered; a time of ours (marked) is not."""
     second = 0 if event.marks else event.time // MICROSECONDS
@@ -161,5 +231,6 @@ def _code(event: AuditEvent) -> int:
     return int.from_bytes(blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
+NOTHING = b""
 _ENCODE = msgspec.msgpack.Encoder().encode
 _MEMORY = msgspec.msgpack.Decoder(_Memory)

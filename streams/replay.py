@@ -5,7 +5,6 @@ One file keeps its order. Several are merged by (time, source, line), through a 
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,15 +19,18 @@ from audit.context import Context
 from audit.event import AuditEvent, from_line
 from audit.finding import Finding
 from audit.sources.reader import Reject, read
+from detectors.budget import BUDGET, DAY
 from streams import trail
 from streams.clock import Clock
 from streams.deed import Deed
 from streams.detections import Detections
 from streams.files import FileError, records
+from streams.loop import complete
 from streams.packet import Output, Packet, Signal, encode, item_of, mark
 from streams.pipeline import Correlate, Score
 from streams.processor import Fault, Message, Processor, Verdict
 from streams.shadow import Comparison
+from streams.snapshots import of_values
 from streams.store import MemoryStateStore
 from streams.ticking import Ticking
 
@@ -69,19 +71,33 @@ class Replay:
 
 
 class Run:
-    """A replay under way: feed it events, read `result`. States stay in memory between batches."""
+    """A replay under way: feed it events, read `result`. States stay in memory between batches.
+
+    With `snapshots`, one is built at the end of each event-time day and used from there on, whatever the batch:
+    `detections` are those of the moment.
+    """
 
     def __init__(
-        self, detections: Detections, keep_scores: bool = False, witness: Callable[[Sequence[Deed]], None] | None = None
+        self,
+        detections: Detections,
+        keep_scores: bool = False,
+        witness: Callable[[Sequence[Deed]], None] | None = None,
+        snapshots: bool = True,
+        budget: float = BUDGET,
+        hear: Callable[[Alert, int], None] | None = None,
     ) -> None:
+        """`hear` is told each alert as it appears or grows, with the newest event time by then (µs)."""
         self.result = Replay()
+        self._hear = hear
         self.stores = MemoryStateStore(), MemoryStateStore()
-        self._detections = detections
+        self.detections = detections
         self._keep_scores = keep_scores
         self._score = Processor(_ToldScore(self, witness), self.stores[0], self._to_correlate)
         self._correlate = Ticking(_ToldCorrelate(self), self.stores[1], self._to_alerts)
         self._offsets = [0, 0]
         self._clock = Clock()
+        self._snapshots, self._budget = snapshots, budget
+        self._day = -1
         self._batch: Sequence[AuditEvent] = ()
         self._due: int | None = None
 
@@ -93,17 +109,35 @@ class Run:
 
     async def feed(self, events: Sequence[AuditEvent]) -> None:
         """Folds the next events."""
+        start = 0
+        for place, event in enumerate(events):
+            if event.time >= self._day + DAY:
+                if self._day >= 0 and self._snapshots:
+                    await self._feed(events[start:place])
+                    start = place
+                    self._take_snapshot(event.time // DAY * DAY)
+                self._day = event.time // DAY * DAY
+        await self._feed(events[start:])
+
+    def _take_snapshot(self, midnight: int) -> None:
+        values, context = self.stores[0].values, self.detections.context
+        snapshot = of_values(values, context, midnight, self._budget)
+        self.detections = self.detections.with_snapshot(snapshot)
+
+    async def _feed(self, events: Sequence[AuditEvent]) -> None:
+        if not events:
+            return
         offset = self._offsets[0]
         self._offsets[0] += 1
         marks = [mark(offset, index) for index in range(len(events))]
         payload = encode(Packet("replay", marks, list(events)))
         self._batch = events
-        await self._score.step([Message(0, offset, payload)], self._detections)
+        await self._score.step([Message(0, offset, payload)], self.detections)
         self.result.events += len(events)
 
     async def close(self) -> None:
         """Nothing more comes: what waited for time to pass is judged as of the newest event."""
-        await self._correlate.tick(self._clock.read().closed(), self._detections)
+        await self._correlate.tick(self._clock.read().closed(), self.detections)
 
     def told(self, verdict: Verdict) -> None:
         """Hears of each batch what the worker has no use for."""
@@ -123,12 +157,12 @@ class Run:
             await self._fold(chunk)
             self._due = self._correlate.next_due()
             if self._due is not None and self._due <= self._clock.latest:
-                await self._correlate.tick(self._clock.read(), self._detections)
+                await self._correlate.tick(self._clock.read(), self.detections)
                 self._due = self._correlate.next_due()
 
     def _cut(self, outputs: Sequence[Output[Signal]]) -> Iterator[list[Output[Signal]]]:
         """The outputs in pieces that end where time makes something due: with the same event, whatever the batch."""
-        patience = self._detections.rules.patience or NEVER
+        patience = self.detections.rules.patience or NEVER
         waiting = [*reversed(outputs)]
         chunk: list[Output[Signal]] = []
         limit = NEVER
@@ -149,12 +183,14 @@ class Run:
         offset = self._offsets[1]
         self._offsets[1] += 1
         payload = encode(Packet("replay", [output.mark for output in outputs], [output.item for output in outputs]))
-        await self._correlate.step([Message(0, offset, payload)], self._detections)
+        await self._correlate.step([Message(0, offset, payload)], self.detections)
 
     async def _to_alerts(self, outputs: Sequence[Output[Alert]], faults: Sequence[Fault]) -> None:
         self.result.faults.extend(faults)
         for output in outputs:
             self.result.alerts[output.item.id] = output.item
+            if self._hear:
+                self._hear(output.item, self._clock.latest)
 
     def _keep(self, finding: Finding) -> None:
         self.result.findings[finding.id] = finding
@@ -197,6 +233,8 @@ def replay(
     batch: int = BATCH,
     on_events: Callable[[Sequence[AuditEvent]], None] | None = None,
     witness: Callable[[Sequence[Deed]], None] | None = None,
+    snapshots: bool = True,
+    budget: float = BUDGET,
 ) -> Replay:
     """Replays files and returns what the worker would have said.
 
@@ -207,11 +245,13 @@ def replay(
         batch: events folded at once; changes nothing but speed.
         on_events: called with each batch of events before it is folded (progress, `--events`).
         witness: shown the judged deeds of each batch (`--features`).
+        snapshots: whether what principals share is gathered at the end of each event-time day.
+        budget: anomalies wanted in a day at most.
 
     Raises:
         FileError: a file cannot be read; everything readable before it was folded.
     """
-    run = Run(detections, keep_scores=True, witness=witness)
+    run = Run(detections, keep_scores=True, witness=witness, snapshots=snapshots, budget=budget)
 
     async def drive() -> None:
         await run.open()
@@ -222,7 +262,7 @@ def replay(
             await run.feed(chunk)
         await run.close()
 
-    asyncio.run(drive())
+    complete(drive())
     return run.result
 
 

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import orjson
 
+from audit.context_schema import Person
 from audit.finding import at_least
+from detectors.baseline import YOUNG_SECONDS
+from detectors.peers import Snapshot
 from rules.compile import RuleSet
 from rules.correlation import match_of
 from rules.fields import History, View
 from rules.rule import Rule, finding_of
 from streams.deed import Deed
 from streams.detections import Detections
+from streams.store import DAY
+
+YOUNG_DAYS = YOUNG_SECONDS // DAY
+"""After so many days of history somebody is taken for one of the members of a group."""
 
 
 def apply_rules(deed: Deed, history: History | None, detections: Detections) -> list[str]:
@@ -22,7 +30,11 @@ def apply_rules(deed: Deed, history: History | None, detections: Detections) -> 
         record = orjson.loads(event.raw)
     except orjson.JSONDecodeError as error:
         return [f"its raw record is no JSON: {error}"]
-    view = View(event, record if isinstance(record, dict) else {}, history)
+    person = detections.context.person(event.actor.id)
+    if history is not None and detections.snapshot.groups:
+        team = partial(_team_share, deed, person, history, detections.snapshot)
+        history = History(history.new, history.days, history.idle, team)  # _replace costs twice as much
+    view = View(event, record if isinstance(record, dict) else {}, history, person, detections.context)
     errors: list[str] = []
     try:
         matching: Sequence[Rule] = rules.matching(view)
@@ -34,6 +46,19 @@ def apply_rules(deed: Deed, history: History | None, detections: Detections) -> 
         except Exception as error:
             errors.append(f"rule {rule.id} failed: {error!r}")
     return errors
+
+
+def _team_share(deed: Deed, person: Person | None, history: History, snapshot: Snapshot, kind: int) -> float | None:
+    """How many of the actor's narrowest peers know a thing of the event; None without peers, or without the thing.
+
+    What the actor knows is asked of its terms and not of its baseline: that is behind by the rest of the batch.
+    """
+    token = deed.observation.tokens[kind]
+    peers = snapshot.peers_of(person, deed.event.actor.kind) if token else ()
+    if not peers:
+        return None
+    own = not history.new >> kind & 1
+    return round(peers[0].share(kind, token, own, member=history.days >= YOUNG_DAYS), 3)
 
 
 def _matching_alone(view: View, rules: RuleSet, errors: list[str]) -> list[Rule]:

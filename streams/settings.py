@@ -55,6 +55,10 @@ class Settings:
     """Of each audit.raw.SOURCE, when it is created."""
     retention_days: int = 7
     """Of raw records, events and findings in Kafka, when their topics are created."""
+    snapshot_hours: int = 6
+    """How often what teams and the organisation share is gathered anew; 0 is never."""
+    alert_budget: int = 10
+    """Anomalies in a day at most (by principal), kept by raising the model's threshold; rules know no budget."""
     session_seconds: int = 6
     """After how long without a sign of life a worker's partitions go to another; Kafka itself allows no less than 6."""
     kafka_security_protocol: str = "PLAINTEXT"
@@ -224,6 +228,10 @@ def _login(settings: Settings) -> str:
     return "SASL needs it: set AUDITWATCH_KAFKA_SASL_USERNAME and _PASSWORD" if wanted and not complete else ""
 
 
+def _snapshot_hours(settings: Settings) -> str:
+    return "" if settings.snapshot_hours >= 0 else "expected hours, or 0 for never"
+
+
 def _at_least_one(name: str) -> Callable[[Settings], str]:
     return lambda settings: "" if getattr(settings, name) >= 1 else "expected 1 or more"
 
@@ -252,6 +260,8 @@ _CHECKS: dict[str, Callable[[Settings], str]] = {
     "raw_partitions": _at_least_one("raw_partitions"),
     "retention_days": _at_least_one("retention_days"),
     "session_seconds": _at_least_one("session_seconds"),
+    "snapshot_hours": _snapshot_hours,
+    "alert_budget": _at_least_one("alert_budget"),
     "kafka_security_protocol": _security,
     "kafka_sasl_mechanism": _mechanism,
     "kafka_sasl_password": _login,

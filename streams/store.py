@@ -6,7 +6,7 @@ all of them find another position than the one they last read or wrote (architec
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -179,9 +179,30 @@ class RedisStateStore:
         return key_name(self._stage, partition, key)
 
 
-def key_name(stage: str, partition: int, key: str) -> str:
+def key_name(stage: str, partition: int | str, key: str) -> str:
     """The Redis key of a part of a state."""
     return f"auditwatch:{{{stage}-{partition}}}:{key}"
+
+
+async def bites(
+    client: Any, stage: str, prefix: str, beside: str, size: int
+) -> AsyncIterator[dict[str, tuple[bytes, bytes | None]]]:
+    """The values of a stage's keys that begin with `prefix`, a few at a time, in no order; a name may come twice.
+
+    Yields the name behind the prefix -> its value, and the value under the same name behind `beside` in its partition.
+    """
+    pattern, cursor = key_name(stage, "*", f"{prefix}*"), 0
+    while True:
+        cursor, found = await client.scan(cursor, match=pattern, count=size)
+        heads = [key.partition(b"}:" + prefix.encode()) for key in found]
+        async with client.pipeline(transaction=False) as pipe:
+            for key, (head, _, name) in zip(found, heads, strict=True):
+                pipe.mget(key, head + b"}:" + beside.encode() + name)
+            answers = await pipe.execute() if found else []
+        names = [name.decode() for _, _, name in heads]
+        yield {name: (own, other) for name, (own, other) in zip(names, answers, strict=True) if own}
+        if not cursor:
+            return
 
 
 def connect(settings: Settings) -> Redis:

@@ -18,6 +18,7 @@ from streams.dispatch import Dispatch, now
 from streams.engine import NORMALISE, Engine
 from streams.health import Health
 from streams.kafka import ALERTS, EVENTS, FINDINGS, RAW, client_options
+from streams.memory import keep_tidy, return_large_blocks
 from streams.reload import Reload, keep_reloading
 from streams.settings import Settings
 from streams.transport import App, Chunks
@@ -84,6 +85,7 @@ def build(
     async def background() -> None:
         await health.start()
         duties = [engine.keep_rewinding(), engine.keep_looking(), engine.keep_passing(), engine.keep_comparing()]
+        duties += [engine.keep_sharing(), keep_tidy()]
         if reload:
             duties.append(keep_reloading(reload, engine.swap, engine.tell, now))
         await asyncio.gather(*duties)
@@ -178,6 +180,7 @@ class _Process(faust.Worker):
 
 def run(app: App) -> None:
     """Runs until SIGINT or SIGTERM."""
+    return_large_blocks()
     for name, level in QUIET.items():
         logging.getLogger(name).setLevel(level)
     worker = _Process(app, quiet=True, loglevel="WARN", override_logging=False, redirect_stdouts=False)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 import msgspec
+from aiokafka.errors import KafkaError
 from rich.console import Console
 
 from alerting.alert import Alert, to_line
@@ -21,8 +22,11 @@ from alerting.store import Entry, RedisAlertStore
 from audit.event import rfc3339
 from streams.commands.common import Unusable, config_option, problems, settings_of
 from streams.commands.out import echo_columns, json_option
+from streams.control import TEACHES, send, verdict_on
 from streams.dispatch import now
+from streams.kafka import KafkaProblem
 from streams.laptop import found
+from streams.settings import SettingsError
 from streams.store import connect
 
 RESOLUTIONS: dict[str, Action] = {"true_positive": "resolve", "benign": "benign", "false_positive": "false_positive"}
@@ -36,7 +40,7 @@ def _login() -> str:
 
 
 _alert = click.argument("alert_id", metavar="ID")
-_by = click.option("--by", metavar="NAME", default=_login, show_default="your login name", help="Who does it.")
+by_option = click.option("--by", metavar="NAME", default=_login, show_default="your login name", help="Who does it.")
 _note = click.option("--note", default="", help="Why, for whoever looks at it later.")
 
 
@@ -151,7 +155,7 @@ def _delivery(entry: Entry) -> str:
 @command.command("ack", short_help="say that somebody looks at it")
 @_alert
 @config_option
-@_by
+@by_option
 @_note
 def ack_command(alert_id: str, config: Path | None, by: str, note: str) -> None:
     """Acknowledge an alert: somebody looks at it. Exit code 1 where its case has gone on already.
@@ -167,10 +171,13 @@ def ack_command(alert_id: str, config: Path | None, by: str, note: str) -> None:
 @_alert
 @config_option
 @click.option("--as", "resolution", required=True, type=click.Choice(list(RESOLUTIONS)), help="What it was.")
-@_by
+@by_option
 @_note
 def resolve_command(alert_id: str, config: Path | None, resolution: str, by: str, note: str) -> None:
     """Resolve an alert. Exit code 1 where somebody else did already: who and when is said.
+
+    What the alert rests on was held: benign or false_positive lets the baseline learn it, true_positive drops it. Say
+    the same resolution again to send this verdict again.
 
     \b
     Examples:
@@ -182,10 +189,29 @@ def resolve_command(alert_id: str, config: Path | None, resolution: str, by: str
 def _act(config: Path | None, alert_id: str, action: Action, by: str, note: str) -> None:
     with problems():
         case = asyncio.run(_moved(config, alert_id, action, by, note))
+        asyncio.run(_teach(config, alert_id, action))
     if isinstance(case, Refused):
         click.echo(case.reason, err=True)
         raise click.exceptions.Exit(1)
     click.echo(_standing(case))
+
+
+async def _teach(config: Path | None, alert_id: str, action: Action) -> None:
+    """Tells the baselines of a resolution, unless the case stands as something else."""
+    entry, case = await _one(config, alert_id)
+    resolution = case.resolution or ""
+    if RESOLUTIONS.get(resolution) != action:
+        return
+    controls = verdict_on(entry.alert, case)
+    try:
+        await send(found(settings_of(config), "broker"), controls)
+    except (SettingsError, KafkaProblem, KafkaError) as error:
+        click.echo(f"the baselines were not told, so age decides: {error}; to tell them, resolve it again", err=True)
+        return
+    if controls:
+        done = "learnt" if TEACHES[resolution] == "learn" else "dropped"
+        people = ", ".join(plain(control.principal, 60) for control in controls)
+        click.echo(f"what is held of it will be {done}: {people}", err=True)
 
 
 async def _moved(config: Path | None, alert_id: str, action: Action, by: str, note: str) -> Case | Refused:

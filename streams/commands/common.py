@@ -25,6 +25,7 @@ from streams.embedded import EmbeddedError
 from streams.files import FileError
 from streams.kafka import KafkaProblem
 from streams.settings import Settings, SettingsError, load_settings
+from streams.store import StoreError
 from streams.trail import TrailError
 
 PROBLEMS = (
@@ -79,6 +80,8 @@ def problems() -> Iterator[None]:
         yield
     except PROBLEMS as error:
         raise Unusable(str(error)) from error
+    except StoreError as error:
+        raise Unusable(f"Redis: {error}; check AUDITWATCH_REDIS and that Redis runs") from error
     except KafkaError as error:
         raise Unusable(
             f"Kafka: {type(error).__name__}: {error}; check AUDITWATCH_BROKER and that the broker runs"

@@ -24,7 +24,11 @@ _id = click.argument("model_id", metavar="ID")
 @click.group(
     cls=Lazy,
     prefix="streams.commands.models_",
-    modules={"train": "train a model on logs", "compare": "what the model in the shadow would have told"},
+    modules={
+        "train": "train a model on logs",
+        "evaluate": "campaigns found at a fixed number of alerts a day",
+        "compare": "what the model in the shadow would have told",
+    },
 )
 def command() -> None:
     """Train, list, publish and promote models.

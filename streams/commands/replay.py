@@ -39,6 +39,16 @@ _file = click.Path(dir_okay=False, path_type=Path)
 @click.option("--scores", type=out_path, help='Write {"event_id", "score"} a line; higher is stranger.')
 @click.option("--events", type=out_path, help="Write AuditEvents, one JSON object a line.")
 @click.option("--features", type=_file, help="Write each event's features, as they were then, as Parquet.")
+@click.option(
+    "--snapshots",
+    default="daily",
+    show_default=True,
+    type=click.Choice(["daily", "off"]),
+    help="When what teams share is gathered anew, with the bar of the budget.",
+)
+@click.option(
+    "--budget", type=click.IntRange(1), help="Anomalies a day at most (default: AUDITWATCH_ALERT_BUDGET, 10)."
+)
 @click.option("--batch", default=1000, show_default=True, type=click.IntRange(1), help="Events folded at once.")
 def command(
     sources: tuple[str, ...],
@@ -51,6 +61,8 @@ def command(
     scores: Path | None,
     events: Path | None,
     features: Path | None,
+    snapshots: str,
+    budget: int | None,
     batch: int,
 ) -> None:
     """Replay files as if they arrived now: the same findings and alerts as the worker, no broker, no Redis, no network.
@@ -86,6 +98,8 @@ def command(
                 batch=batch,
                 on_events=seen,
                 witness=table.take if table else None,
+                snapshots=snapshots == "daily",
+                budget=settings.alert_budget if budget is None else budget,
             )
         if table:
             table.close()

@@ -7,9 +7,19 @@ from collections.abc import Iterator
 import msgspec
 
 from streams.simulate import cloudtrail, github, kubernetes, okta
-from streams.simulate.cloudtrail import Call, calls
+from streams.simulate.cloudtrail import GET_OBJECT, WHO_AM_I, Call, calls
 from streams.simulate.company import squads
-from streams.simulate.habits import repos, things
+from streams.simulate.footholds import access_key_persistence, rogue_app
+from streams.simulate.habits import repos
+from streams.simulate.insiders import (
+    cluster_backdoor,
+    data_destruction,
+    insider_low_and_slow,
+    insider_within_permissions,
+    new_role_chain,
+    permission_creep,
+    snapshot_sharing,
+)
 from streams.simulate.kubernetes import Object
 from streams.simulate.life import pod
 from streams.simulate.model import HOUR, MINUTE, SECOND, Difficulty, Person, Seat, SimEvent
@@ -19,7 +29,6 @@ from streams.simulate.scene import Casting, Play, Scene, Stage, attackers_device
 from streams.simulate.words import ACCOUNTS, AWS_APP, GITHUB_APP, SERVICES
 
 Deeds = Iterator[SimEvent]
-GET_OBJECT = Call("s3", "GetObject", "object")
 _RECON = calls("""
 s3:ListBuckets iam:ListUsers iam:ListRoles iam:ListPolicies iam:GetAccountAuthorizationDetails iam:GetAccountSummary
 ec2:DescribeInstances ec2:DescribeSecurityGroups ec2:DescribeVpcs ec2:DescribeSnapshots rds:DescribeDBInstances
@@ -57,11 +66,13 @@ def mfa_fatigue(scene: Scene) -> Deeds:
 
 
 def stolen_credentials(scene: Scene) -> Deeds:
-    """A full sign-in from another country while the person works at home."""
+    """A full sign-in from another country while the person works at home; quiet: in a copy of their browser."""
     seat = scene.away()
+    if scene.hard:
+        seat = msgspec.structs.replace(seat, device=scene.usual().device)
     yield from _break_in(scene, seat, scene.start)
     if scene.person.accesses:
-        yield from _browse(scene, seat, scene.start + 3 * MINUTE, 15)
+        yield from _browse(scene, seat, scene.start + 3 * MINUTE, 4 if scene.hard else 15)
 
 
 def stolen_session(scene: Scene) -> Deeds:
@@ -80,7 +91,7 @@ def stolen_session(scene: Scene) -> Deeds:
 def leaked_access_key(scene: Scene) -> Deeds:
     """Somebody else's hands on an IAM user's key: who am I, what is here; mostly refused."""
     session = cloudtrail.key_session(scene.away(), ACCOUNTS["prod"])
-    yield session.call(scene.start, Call("sts", "GetCallerIdentity"))
+    yield session.call(scene.start, WHO_AM_I)
     count = 10 if scene.hard else scene.rng.randint(35, 70)
     for moment in scene.times(count, 90 if scene.hard else 4, scene.start + 20 * SECOND):
         error = "" if scene.rng.random() < (0.6 if scene.hard else 0.25) else "AccessDenied"
@@ -88,28 +99,32 @@ def leaked_access_key(scene: Scene) -> Deeds:
 
 
 def privilege_escalation(scene: Scene) -> Deeds:
-    """An engineer makes an administrator of a forgotten user and takes a key for it."""
+    """An engineer gives a forgotten user great rights and takes a key for it; the quiet form stops short of admin."""
     session = scene.aws(scene.usual())
     user = f"legacy-{scene.rng.choice(('deploy', 'reports', 'metrics'))}"
-    deeds = calls(
-        "iam:ListUsers iam:ListAttachedUserPolicies:user iam:AttachUserPolicy:grant iam:CreateLoginProfile:login"
-    )
+    policy = "AmazonS3FullAccess" if scene.hard else "AdministratorAccess"
+    loud = "iam:ListUsers iam:ListAttachedUserPolicies:user iam:AttachUserPolicy:grant iam:CreateLoginProfile:login"
+    deeds = calls("iam:AttachUserPolicy:grant" if scene.hard else loud)
     for moment, call in zip(scene.times(len(deeds), 40), deeds, strict=True):
-        thing = {"": "", "grant": f"{user}=AdministratorAccess"}.get(call.about, user)
-        yield session.call(moment, call, thing)
+        yield session.call(moment, call, {"": "", "grant": f"{user}={policy}"}.get(call.about, user))
     yield session.created_key(scene.start + 6 * MINUTE, user)
 
 
 def logging_disabled(scene: Scene) -> Deeds:
-    """The trail is stopped and deleted, the watchers with it."""
+    """The trail is stopped and deleted, the watchers with it; in the quiet form it only records less from now on."""
     session = scene.aws(scene.usual())
-    deeds = (
+    quiet = (
+        (Call("cloudtrail", "GetEventSelectors", "trail"), "organisation-trail"),
+        (Call("cloudtrail", "PutEventSelectors", "selectors"), "organisation-trail=ReadOnly"),
+    )
+    loud = (
         (Call("cloudtrail", "DescribeTrails"), ""),
         (Call("cloudtrail", "StopLogging", "trail"), "organisation-trail"),
         (Call("cloudtrail", "DeleteTrail", "trail"), "organisation-trail"),
         (Call("guardduty", "DeleteDetector", "detector"), "12abc34d567e8fa901bc2d34eexample"),
         (Call("config", "StopConfigurationRecorder"), ""),
     )
+    deeds = quiet if scene.hard else loud
     for moment, (call, thing) in zip(scene.times(len(deeds), 60), deeds, strict=True):
         yield session.call(moment, call, thing)
 
@@ -146,8 +161,8 @@ def secrets_exfiltration(scene: Scene) -> Deeds:
 
 
 def github_takeover(scene: Scene) -> Deeds:
-    """Protection off, a deploy key and a token in, the repository public, all from abroad."""
-    session = github.session(scene.away())
+    """Protection off, deploy key and token in, the repository public, from abroad; quiet: key and token from home."""
+    session = github.session(scene.home() if scene.hard else scene.away())
     repo = f"{scene.person.squad}-infra"
     deeds: tuple[tuple[str, dict[str, str]], ...] = (
         ("protected_branch.destroy", {"name": "main"}),
@@ -157,6 +172,7 @@ def github_takeover(scene: Scene) -> Deeds:
         ("git.clone", {}),
         ("repo.access", {"visibility": "public", "previous_visibility": "private"}),
     )
+    deeds = deeds[2:5] if scene.hard else deeds
     for moment, (action, more) in zip(scene.times(len(deeds), 50), deeds, strict=True):
         yield session.event(moment, action, repo, **more)
 
@@ -198,22 +214,8 @@ def contractor_after_end(scene: Scene) -> Deeds:
             yield session.sso(moment, scene.person, scene.rng.choice(("Salesforce", "Zendesk")))
 
 
-def insider_low_and_slow(scene: Scene) -> Deeds:
-    """A little more than the work needs, every day, within the person's permissions and hours."""
-    plan = scene.stage.plan
-    objects = things(scene.person.squad)["object"]
-    for day in range(scene.day, min(plan.days, scene.day + 10)):
-        today = plan.today(scene.person, day)
-        if today is None:
-            continue
-        seat = msgspec.structs.replace(today.seat, rng=scene.rng)
-        session = cloudtrail.session(seat, scene.person.accesses[0], today.shift.start)
-        for moment in scene.times(scene.rng.randint(14, 24), 40, max(scene.start, today.shift.moment(scene.rng))):
-            yield session.call(moment, GET_OBJECT, scene.rng.choice(objects).replace("assets", "exports"))
-
-
 class Kind(msgspec.Struct, frozen=True):
-    """A sort of attack: the first campaign of a kind has the first difficulty, the next the next."""
+    """A sort of attack. Its campaigns take its difficulties in turn; which comes first is the seed's choice."""
 
     name: str
     technique: str
@@ -289,17 +291,26 @@ def _ended(stage: Stage, day: int) -> list[Person]:
 CATALOGUE: tuple[Kind, ...] = (
     Kind("password_spray", "T1110.003", ("easy", "hard"), password_spray, Casting(_anybody, "ever")),
     Kind("mfa_fatigue", "T1621", ("medium", "hard"), mfa_fatigue, Casting(_anybody, "night")),
-    Kind("stolen_credentials", "T1078.004", ("easy",), stolen_credentials, Casting(_anybody)),
+    Kind("stolen_credentials", "T1078.004", ("easy", "hard"), stolen_credentials, Casting(_anybody)),
     Kind("stolen_session", "T1550.004", ("medium", "hard"), stolen_session, Casting(_aws_users)),
     Kind("leaked_access_key", "T1552.001", ("easy", "hard"), leaked_access_key, Casting(_key_holders, "ever")),
-    Kind("privilege_escalation", "T1098.003", ("easy",), privilege_escalation, Casting(_aws_users)),
-    Kind("logging_disabled", "T1562.008", ("easy",), logging_disabled, Casting(_operators)),
+    Kind("access_key_persistence", "T1098.001", ("medium", "hard"), access_key_persistence, Casting(_key_holders)),
+    Kind("rogue_app", "T1528", ("medium", "hard"), rogue_app, Casting(_engineers)),
+    Kind("privilege_escalation", "T1098.003", ("easy", "hard"), privilege_escalation, Casting(_aws_users)),
+    Kind("permission_creep", "T1098.003", ("medium", "hard"), permission_creep, Casting(_aws_users, takes=5)),
+    Kind("new_role_chain", "T1548.005", ("medium", "hard"), new_role_chain, Casting(_aws_users)),
+    Kind("logging_disabled", "T1562.008", ("easy", "hard"), logging_disabled, Casting(_operators)),
+    Kind("data_destruction", "T1485", ("easy",), data_destruction, Casting(_operators)),
     Kind("mass_download", "T1530", ("medium", "hard"), mass_download, Casting(_aws_users)),
+    Kind("snapshot_sharing", "T1537", ("medium", "hard"), snapshot_sharing, Casting(_aws_users)),
     Kind("repo_exfiltration", "T1213.003", ("medium", "hard"), repo_exfiltration, Casting(_engineers)),
     Kind("secrets_exfiltration", "T1552.007", ("medium", "hard"), secrets_exfiltration, Casting(_engineers)),
-    Kind("github_takeover", "T1098", ("easy",), github_takeover, Casting(_engineers, "night")),
-    Kind("service_key_used_by_person", "T1552.004", ("hard",), service_key_used_by_person, Casting(_machines, "ever")),
+    Kind("cluster_backdoor", "T1098.006", ("medium", "hard"), cluster_backdoor, Casting(_engineers)),
+    Kind("github_takeover", "T1098", ("easy", "hard"), github_takeover, Casting(_engineers, "night")),
+    Kind("service_key_used_by_person", "T1552.004", ("medium", "hard"), service_key_used_by_person,
+         Casting(_machines, "ever")),
     Kind("dormant_account", "T1078", ("medium", "hard"), dormant_account, Casting(_lapsed, "ever")),
     Kind("contractor_after_end", "T1133", ("medium", "hard"), contractor_after_end, Casting(_ended, "ever")),
-    Kind("insider_low_and_slow", "T1530", ("hard",), insider_low_and_slow, Casting(_aws_users, takes=5)),
-)
+    Kind("insider_within_permissions", "T1213", ("medium", "hard"), insider_within_permissions, Casting(_aws_users)),
+    Kind("insider_low_and_slow", "T1530", ("medium", "hard"), insider_low_and_slow, Casting(_aws_users, takes=5)),
+)  # fmt: skip

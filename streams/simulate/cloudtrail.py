@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from streams.simulate.model import SECOND, Access, Record, Seat, SimEvent, key_id, stamp, uuid
+from streams.simulate.model import HOUR, SECOND, Access, Record, Seat, SimEvent, key_id, stamp, uuid
 from streams.simulate.words import REGION
 
 _READS = ("Get", "List", "Describe", "Lookup", "Filter", "Head", "Search", "Batch", "Simulate", "Generate", "Assume")
@@ -36,6 +36,10 @@ class Call(msgspec.Struct, frozen=True):
         return self.name.startswith(_READS)
 
 
+GET_OBJECT = Call("s3", "GetObject", "object")
+WHO_AM_I = Call("sts", "GetCallerIdentity")
+
+
 def calls(text: str) -> tuple[Call, ...]:
     """The calls a text names, each as service:name or service:name:about."""
     return tuple(Call(*word.split(":")) for word in text.split())
@@ -60,6 +64,33 @@ def _role_grant(thing: str) -> Record:
     return {"roleName": role, "policyArn": f"arn:aws:iam::aws:policy/{policy}"}
 
 
+def _shared(thing: str) -> Record:
+    snapshot, _, account = thing.partition("=")
+    return {
+        "snapshotId": snapshot,
+        "attributeType": "CREATE_VOLUME_PERMISSION",
+        "createVolumePermission": {"add": {"items": [{"userId": account}]}},
+    }
+
+
+def _assignment(thing: str) -> Record:
+    account, _, user = thing.partition("=")
+    instance = "ssoins-7223a1b2c3d4e5f6"
+    return {
+        "instanceArn": f"arn:aws:sso:::instance/{instance}",
+        "permissionSetArn": f"arn:aws:sso:::permissionSet/{instance}/ps-9f8e7d6c5b4a3f2e",
+        "targetId": account,
+        "targetType": "AWS_ACCOUNT",
+        "principalType": "USER",
+        "principalId": user,
+    }
+
+
+def _selectors(thing: str) -> Record:
+    trail, _, kinds = thing.partition("=")
+    return {"trailName": trail, "eventSelectors": [{"readWriteType": kinds, "includeManagementEvents": True}]}
+
+
 def _ingress(thing: str) -> Record:
     group, _, cidr = thing.partition("=")
     ports = {"ipProtocol": "tcp", "fromPort": 443, "toPort": 443, "ipRanges": {"items": [{"cidrIp": cidr}]}}
@@ -73,6 +104,9 @@ PARAMETERS: dict[str, Callable[[str], Record | None]] = {
     "grant": _grant,
     "role_grant": _role_grant,
     "ingress": _ingress,
+    "share": _shared,
+    "assignment": _assignment,
+    "selectors": _selectors,
     "user": lambda thing: {"userName": thing},
     "login": lambda thing: {"userName": thing, "passwordResetRequired": False},
     "role": lambda thing: {"roleName": thing},
@@ -89,6 +123,9 @@ PARAMETERS: dict[str, Callable[[str], Record | None]] = {
     "target": lambda thing: {"target": thing},
     "cluster": lambda thing: {"name": thing},
     "trail": lambda thing: {"name": thing},
+    "old_key": lambda thing: {"userName": thing.partition("=")[0], "accessKeyId": thing.partition("=")[2]},
+    "snapshot": lambda thing: {"dBSnapshotIdentifier": thing},
+    "disk": lambda thing: {"volumeId": thing, "description": ""},
     "detector": lambda thing: {"detectorId": thing},
     "database": lambda thing: {"dBInstanceIdentifier": thing},
     "query": lambda thing: {"queryString": "HIDDEN_DUE_TO_SECURITY_REASONS", "workGroup": thing},
@@ -154,6 +191,23 @@ class Session(msgspec.Struct):
         key = {"accessKeyId": key_id("AKIA", self.rng), "status": "Active", "userName": user}
         return _amend(event, responseElements={"accessKey": key})
 
+    def assume(self, time: int, access: Access) -> tuple[SimEvent, Session]:
+        """AssumeRole into another role, and the session that comes of it, at the same computer."""
+        key = key_id("ASIA", self.rng)
+        identity = _assumed_role(access, key, time)
+        role = identity["sessionContext"]["sessionIssuer"]["arn"]
+        event = self.call(time, Call("sts", "AssumeRole", "assume"), role)
+        credentials = {"accessKeyId": key, "sessionToken": "HIDDEN", "expiration": stamp(time + HOUR, 0)}
+        return _amend(
+            event,
+            requestParameters={"roleArn": role, "roleSessionName": access.session},
+            responseElements={
+                "credentials": credentials,
+                "assumedRoleUser": {"assumedRoleId": identity["principalId"], "arn": access.arn},
+            },
+            resources=[{"accountId": access.account, "type": "AWS::IAM::Role", "ARN": role}],
+        ), Session(identity, access.account, self.address, self.agent, self.rng)
+
 
 def session(seat: Seat, access: Access, since: int) -> Session:
     """A role session begun at `since`: the same person, role and Okta session always have the same temporary key."""
@@ -161,10 +215,11 @@ def session(seat: Seat, access: Access, since: int) -> Session:
     return Session(_assumed_role(access, key, since), access.account, seat.address, seat.device.aws_agent, seat.rng)
 
 
-def key_session(seat: Seat, account: str) -> Session:
-    """The long-lived access key of somebody's IAM user."""
+def key_session(seat: Seat, account: str, key: str = "") -> Session:
+    """The long-lived access key of somebody's IAM user, or another `key` of the same user."""
     person = seat.person
     identity = _iam_user(account, person.iam_user, person.access_key)
+    identity["accessKeyId"] = key or person.access_key
     return Session(identity, account, seat.address, seat.device.aws_agent, seat.rng)
 
 

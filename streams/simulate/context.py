@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from functools import cache
 from typing import Any
 
@@ -20,6 +21,7 @@ SENSITIVE = {
     "repos": [f"{COMPANY}/payments-*", f"{COMPANY}/*-infra"],
     "namespaces": ["payments", "kube-system", "ingress"],
 }
+RESTORE = f"arn:aws:iam::{ACCOUNTS['data']}:role/acorn-restore"
 _CHANGES = ["iam:AttachRolePolicy", "ec2:AuthorizeSecurityGroupIngress", "rds:ModifyDBInstance", "rds:CreateDBSnapshot"]
 _HELPDESK = ["user.mfa.factor.reset_all", "user.account.reset_password", "user.account.unlock", "user.lifecycle.*"]
 _SERVICE_ROLES: tuple[Row, ...] = (
@@ -89,7 +91,7 @@ def _user(stage: Stage, person: Person) -> Row:
     if person.kind != "service":
         row |= {"squad": person.squad, "title": person.title, "city": person.city.name}
         row |= {"country": person.city.country, "timezone": person.city.timezone}
-        row["last_login"] = (person.dormant_since or stage.plan.date(-1)).isoformat()
+        row["last_login"] = _last_login(stage, person).isoformat()
     row |= {"kind": person.kind, "start_date": person.started.isoformat()}
     optional = {"manager": person.manager, "owner": person.owner, "end_date": person.ended and person.ended.isoformat()}
     row |= {key: value for key, value in optional.items() if value}
@@ -103,6 +105,11 @@ def _user(stage: Stage, person: Person) -> Row:
         days = [(stage.plan.date(e.first), stage.plan.date(e.last)) for e in leave]
         row["leave"] = [{"start": first.isoformat(), "end": last.isoformat()} for first, last in days]
     return row
+
+
+def _last_login(stage: Stage, person: Person) -> date:
+    away = stage.plan.during(person, -1, "leave")
+    return person.dormant_since or stage.plan.date(away.first - 1 if away else -1)
 
 
 def _identities(stage: Stage, person: Person) -> dict[str, list[str]]:
@@ -150,7 +157,8 @@ def _squad_roles(squad: str, team: str, namespaces: list[str]) -> Iterator[Row]:
     actions = [*_actions(team), *(_CHANGES if team == "sre" else [])]
     for account, _ in PERMISSION_SETS[team]:
         row: Row = {"name": f"aws-{squad}-{account}", "system": "aws", "account": account, "squad": squad}
-        yield row | {"actions": actions[:], "resources": resources[:]}
+        row |= {"actions": actions[:], "resources": resources[:]}
+        yield row | {"may_assume": [RESTORE]} if team == "sre" and account == "prod" else row
     own = [f"{COMPANY}/{repo}" for repo in repos(squad)]
     if team != "finance":
         yield {"name": f"github-{squad}-write", "system": "github", "repos": own, "permission": "write", "squad": squad}

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 import msgspec
 
-from streams.simulate import kubernetes, okta
-from streams.simulate.cloudtrail import Call, calls
+from streams.simulate import cloudtrail, github, kubernetes, okta
+from streams.simulate.cloudtrail import WHO_AM_I, Call, calls
 from streams.simulate.habits import things
 from streams.simulate.kubernetes import Object
 from streams.simulate.life import pod
-from streams.simulate.model import HOUR, MINUTE, SECOND, Person, SimEvent
+from streams.simulate.model import HOUR, MINUTE, SECOND, Access, Person, SimEvent, key_id
 from streams.simulate.places import PENTEST
 from streams.simulate.scene import Casting, Play, Scene, Stage, attackers_device
-from streams.simulate.words import SERVICES
+from streams.simulate.words import ACCOUNTS, SERVICES
 
 Deeds = Iterator[SimEvent]
 _CHANGES = (
@@ -23,6 +23,7 @@ _CHANGES = (
     (Call("iam", "GetRole", "role"), "acorn-{squad}-api-role"),
     (Call("rds", "ModifyDBInstance", "database"), "acorn-{squad}-primary"),
 )
+_GROUPS = ("readers", "reports", "wiki-editors", "on-call", "survey")
 _PROBES = calls("""
 iam:ListUsers iam:ListRoles s3:ListBuckets ec2:DescribeInstances secretsmanager:ListSecrets lambda:ListFunctions20150331
 iam:GetAccountAuthorizationDetails kms:ListKeys organizations:ListAccounts
@@ -51,6 +52,56 @@ def planned_change(scene: Scene) -> Deeds:
     session = scene.aws(scene.usual())
     for moment, (call, thing) in zip(scene.times(len(_CHANGES), 120), _CHANGES, strict=True):
         yield session.call(moment, call, thing.format(squad="platform"))
+
+
+def role_chain(scene: Scene) -> Deeds:
+    """Whoever is on call assumes the restore role through their own, for the first time, on an incident ticket."""
+    access = Access(ACCOUNTS["data"], "acorn-restore", scene.person.email)
+    _ticket(scene, "incident", 2 * HOUR, system="aws", resource=access.role)
+    scene.stage.paper.accesses.setdefault(scene.person.id, []).append(access)
+    assumed, session = scene.aws(scene.usual()).assume(scene.start, access)
+    yield assumed
+    for moment in scene.times(8, 60, scene.start + MINUTE):
+        yield session.call(moment, Call("rds", "DescribeDBSnapshots"))
+    yield session.call(scene.start + 20 * MINUTE, Call("s3", "GetObject", "object"), "acorn-backups/payments/0.tar.gz")
+
+
+def key_rotation(scene: Scene) -> Deeds:
+    """The old second key of an IAM user is deleted and a new one made and tried, on a change ticket."""
+    user = scene.person.iam_user
+    _ticket(scene, "change", HOUR, system="aws", resource=user)
+    session = cloudtrail.key_session(scene.usual(), ACCOUNTS["prod"])
+    yield session.call(scene.start, Call("iam", "ListAccessKeys", "user"), user)
+    old = key_id("AKIA", scene.rng)
+    yield session.call(scene.start + 40 * SECOND, Call("iam", "DeleteAccessKey", "old_key"), f"{user}={old}")
+    made = session.created_key(scene.start + 2 * MINUTE, user)
+    yield made
+    key = made.record["responseElements"]["accessKey"]["accessKeyId"]
+    yield cloudtrail.key_session(scene.usual(), ACCOUNTS["prod"], key).call(scene.start + 5 * MINUTE, WHO_AM_I)
+
+
+def approved_app(scene: Scene) -> Deeds:
+    """A squad's lead installs an app that was asked for and approved, for a few repositories."""
+    squad = scene.person.squad
+    _ticket(scene, "access", HOUR, system="github", resource=f"{squad}-*")
+    session = github.session(scene.usual())
+    more = {"name": "linear-sync", "integration": "linear-sync", "repository_selection": "selected", "version": "2.1"}
+    yield session.event(scene.start, "integration_installation.create", **more)
+    yield session.event(scene.start + MINUTE, "integration_installation.repositories_added", f"{squad}-api", **more)
+
+
+def access_request(scene: Scene) -> Deeds:
+    """The helpdesk puts somebody into groups over some days, each time on an approved request of theirs."""
+    asking = scene.rng.choice([p for p in scene.stage.employed(scene.day) if p.id != scene.person.id])
+    lead, squad = scene.stage.lead("it-helpdesk"), asking.squad or asking.team
+    approver = lead if lead != asking.id else scene.stage.lead("sre")
+    for moment, today in [*scene.workdays(6)][::2]:
+        scene.stage.paper.ticket(
+            "access", asking.id, approver, (moment - HOUR, moment + 2 * HOUR),
+            subject=asking.id, system="okta", resource=f"{squad}-readers",
+        )  # fmt: skip
+        targets = [okta.user(asking), okta.group(f"{squad}-{scene.rng.choice(_GROUPS)}")]
+        yield okta.session(today.seat).event(moment, "group.user_membership.add", targets, uri="/api/v1/groups")
 
 
 def migration(scene: Scene) -> Deeds:
@@ -137,6 +188,14 @@ def _oncall(stage: Stage, day: int) -> list[Person]:
     return [stage.on_call(day)]
 
 
+def _key_holders(stage: Stage, day: int) -> list[Person]:
+    return [person for person in stage.employed(day) if person.iam_user]
+
+
+def _leads(stage: Stage, day: int) -> list[Person]:
+    return [person for person in stage.employed(day, "engineering", "sre") if person.title.endswith("Lead")]
+
+
 def _operators(stage: Stage, day: int) -> list[Person]:
     return stage.employed(day, "sre")
 
@@ -160,6 +219,10 @@ def _anybody(stage: Stage, day: int) -> list[Person]:
 CATALOGUE: tuple[Kind, ...] = (
     Kind("oncall_night", 4, oncall_night, Casting(_oncall, "night")),
     Kind("planned_change", 6, planned_change, Casting(_operators)),
+    Kind("role_chain", 1, role_chain, Casting(_oncall)),
+    Kind("key_rotation", 1, key_rotation, Casting(_key_holders)),
+    Kind("approved_app", 0.7, approved_app, Casting(_leads)),
+    Kind("access_request", 3, access_request, Casting(_helpdesk, takes=5)),
     Kind("migration", 2, migration, Casting(_engineers)),
     Kind("pentest", 0.5, pentest, Casting(_testers)),
     Kind("temporary_grant", 3, temporary_grant, Casting(_engineers)),

@@ -73,11 +73,18 @@ class Demo(msgspec.Struct):
 
 
 def simulate(
-    users: int, days: int, seed: int, start: datetime | None = None, attack_after: int | None = None
+    users: int,
+    days: int,
+    seed: int,
+    start: datetime | None = None,
+    attack_after: int | None = None,
+    *,
+    loud: bool = False,
 ) -> Organisation:
     """An organisation of `users` people over `days` days; the same arguments always give the same bytes.
 
-    `start` is a day (its midnight UTC counts); attacks begin after `attack_after` days, half of them by default.
+    `start` is a day (its midnight UTC counts); attacks begin after `attack_after` days, half of them by default. With
+    `loud` they are over within hours and in their louder forms.
 
     Raises:
         ValueError: when users < 10, days < 1, or attack_after is not a day of the simulation.
@@ -91,17 +98,17 @@ def simulate(
     first_day = datetime.fromtimestamp(midnight // SECOND, UTC).date()
     people = company(users, days, Random(f"{seed}/company"), first_day)  # noqa: S311
     stage = Stage(people, make_plan(people, days, seed, midnight), Paperwork())
-    told = tell(stage, after)
+    told = tell(stage, after, loud)
     return Organisation(people, stage.plan, after, context(stage), told.attacks, told.lookalikes, told.events)
 
 
 def demo_events(seed: int, users: int = 25, start: datetime | None = None) -> Demo:
-    """Three days of history, then a day of attacks, cut two minutes before the first of them.
+    """Three days of history, then a day of loud attacks, cut two minutes before the first of them.
 
     Raises:
         ValueError: as `simulate` does.
     """
-    organisation = simulate(users, DEMO_DAYS, seed, start, attack_after=DEMO_DAYS - 1)
+    organisation = simulate(users, DEMO_DAYS, seed, start, attack_after=DEMO_DAYS - 1, loud=True)
     return Demo(organisation, organisation.attacks[0].start - 2 * MINUTE)
 
 

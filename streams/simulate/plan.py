@@ -169,7 +169,18 @@ def make_plan(company: Company, days: int, seed: int, start: int) -> Plan:
     for person in rng.sample(movers, min(len(movers), max(1, round(months * 2)))):
         others = [squad for squad in squads(len(company.people)) if squad != person.squad]
         _add(plan, Episode("team_move", person.id, rng.randrange(1, days), days + 1, squad=rng.choice(others)))
+    _come_back(plan, people)
     return plan
+
+
+def _come_back(plan: Plan, people: list[Person]) -> None:
+    """Parental leaves, begun months ago, that end within the days."""
+    rng = Random(f"{plan.seed}/returns")  # noqa: S311
+    able = [p for p in people if not plan.episodes.get(p.id) and not p.title.endswith("Lead") and p.team != "sre"]
+    able = [p for p in able if p.kind == "human" and p.started <= plan.date(-300)]
+    for person in rng.sample(able, min(len(able), max(1, round(len(people) * plan.days / 6000)))):
+        back = rng.randint(1, max(1, plan.days - 3))
+        _add(plan, Episode("leave", person.id, back - rng.randint(120, 240), back - 1))
 
 
 def _trip(person: Person, days: int, rng: Random) -> Episode:

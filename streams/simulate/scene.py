@@ -13,7 +13,7 @@ from streams.simulate import cloudtrail
 from streams.simulate.company import ADMINISTRATOR, Company, sso
 from streams.simulate.model import DAY, HOUR, MINUTE, SECOND, Access, Device, Network, Person, Seat, SimEvent
 from streams.simulate.places import HOSTING, address
-from streams.simulate.plan import Plan, home
+from streams.simulate.plan import Plan, Today, home
 
 Row = dict[str, Any]
 When = Literal["work", "night", "ever"]
@@ -71,6 +71,11 @@ class Stage(msgspec.Struct):
         people = self.company.team(*teams) if teams else list(self.company.people)
         return [person for person in people if self.plan.employed(person, day)]
 
+    def at_work(self, person: Person, time: int) -> bool:
+        """Whether somebody is in their working hours at a moment."""
+        today = self.plan.today(person, self.plan.day_of(time))
+        return today is not None and today.shift.start <= time <= today.shift.end
+
     def on_call(self, day: int) -> Person:
         """Who carries the pager on a day: the site reliability engineers take weeks in turn."""
         rota = [p for p in self.company.team("sre") if p.ended is None and p.dormant_since is None]
@@ -98,6 +103,10 @@ class Scene(msgspec.Struct):
         if today is not None:
             return msgspec.structs.replace(today.seat, rng=self.rng)
         return self.home()
+
+    def seat_of(self, person: Person, time: int) -> Seat:
+        """Where somebody else sits that day."""
+        return msgspec.structs.replace(self, person=person, day=self.stage.plan.day_of(time)).usual()
 
     def home(self) -> Seat:
         """The person's own computer at home."""
@@ -127,6 +136,20 @@ class Scene(msgspec.Struct):
         """The person's role session of the day, used from a seat."""
         today = self.stage.plan.today(self.person, self.day)
         return cloudtrail.session(seat, access or self.person.accesses[0], today.shift.start if today else self.start)
+
+    def room(self, length: int) -> bool:
+        """Whether the simulation goes on for so long after the story's beginning."""
+        plan = self.stage.plan
+        return self.start + length < plan.start + (plan.days - 1) * DAY
+
+    def workdays(self, span: int) -> Iterator[tuple[int, Today]]:
+        """The person's working days among `span` from the story's own on, each with a moment of work in it."""
+        for day in range(self.day, min(self.stage.plan.days, self.day + span)):
+            today = self.stage.plan.today(self.person, day)
+            if today is not None:
+                seat = msgspec.structs.replace(today.seat, rng=self.rng)
+                moment = max(self.start, today.shift.moment(self.rng))
+                yield moment, msgspec.structs.replace(today, seat=seat)
 
     def times(self, count: int, mean: float, start: int | None = None) -> Iterator[int]:
         """`count` moments from the start on, `mean` seconds apart."""

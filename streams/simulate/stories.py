@@ -17,7 +17,7 @@ from streams.simulate.scene import Stage
 
 FEWEST_CAMPAIGNS = 8
 CAMPAIGNS_PER_USER = 0.15
-_LASTING = {"new_laptop": 1, "team_move": 3, "new_hire": 3}
+_LASTING = {"new_laptop": 1, "team_move": 3, "new_hire": 3, "back_from_leave": 3}
 
 
 class Told(msgspec.Struct):
@@ -28,35 +28,41 @@ class Told(msgspec.Struct):
     lookalikes: list[Lookalike] = []
 
 
-def tell(stage: Stage, attack_after: int) -> Told:
-    """Plays the look-alikes over all days and the attacks over those from `attack_after` on."""
+def tell(stage: Stage, attack_after: int, loud: bool = False) -> Told:
+    """Plays the look-alikes over all days and the attacks over those from `attack_after` on.
+
+    With `loud`, only attacks that are over within hours, each first in its louder form.
+    """
     told = Told()
     _rota(stage)
     _everyday_tickets(stage)
     _play_lookalikes(stage, told)
     told.lookalikes += [odd for number, e in enumerate(_episodes(stage)) if (odd := _lived(stage, e, number))]
-    _play_attacks(stage, told, attack_after)
+    _play_attacks(stage, told, attack_after, loud)
     told.events.sort(key=lambda event: event.time)
     told.lookalikes.sort(key=lambda lookalike: lookalike.start)
     told.attacks.sort(key=lambda attack: attack.start)
     return told
 
 
-def _play_attacks(stage: Stage, told: Told, attack_after: int) -> None:
+def _play_attacks(stage: Stage, told: Told, attack_after: int, loud: bool) -> None:
     rng = Random(f"{stage.plan.seed}/attacks")  # noqa: S311
     people = len(stage.company.people)
     wanted = max(FEWEST_CAMPAIGNS, round(people * CAMPAIGNS_PER_USER))
-    order = rng.sample(attacks.CATALOGUE, len(attacks.CATALOGUE))
+    catalogue = [kind for kind in attacks.CATALOGUE if not loud or kind.casting.takes == 1]
+    order = rng.sample(catalogue, len(catalogue))
+    firsts = [0 if loud else rng.randrange(2) for _ in order]
     used: set[str] = set()
     for turn in range(3 * wanted):
         if len(told.attacks) >= max(wanted, len(order) if people >= 100 else 0):
             return
-        kind = order[turn % len(order)]
+        place = turn % len(order)
+        kind = order[place]
         scene = kind.casting.cast(stage, (attack_after, stage.plan.days), rng, used)
         if scene is None:
             continue
-        difficulty = kind.difficulties[turn // len(order) % len(kind.difficulties)]
-        scene.hard = difficulty == "hard" and len(kind.difficulties) > 1
+        difficulty = kind.difficulties[(firsts[place] + turn // len(order)) % len(kind.difficulties)]
+        scene.hard = difficulty == "hard"
         scene.rng = Random(f"{stage.plan.seed}/attack/{turn}")  # noqa: S311
         name = f"attack-{len(told.attacks) + 1:03d}"
         events = [msgspec.structs.replace(event, attack=name) for event in kind.play(scene)]
@@ -111,6 +117,11 @@ def _episodes(stage: Stage) -> Iterator[Episode]:
             last = min(episode.last, episode.first + _LASTING.get(episode.kind, 99))
             if episode.kind != "leave":
                 yield msgspec.structs.replace(episode, last=min(last, plan.days - 1))
+            elif episode.first < 0:
+                back = episode.last + 1
+                yield Episode(
+                    "back_from_leave", person.id, back, min(back + _LASTING["back_from_leave"], plan.days - 1)
+                )
 
 
 def _lived(stage: Stage, episode: Episode, number: int) -> Lookalike | None:

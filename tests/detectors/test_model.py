@@ -111,3 +111,17 @@ def test_the_worker_never_loads_scikit_learn(module: str) -> None:
     path = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], env=path, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+class TestRaised:
+    def test_severity_and_bar_follow_the_raised_threshold(self, model: Model) -> None:
+        raised = model.raised(model.threshold + 1)
+        assert raised.bar(old()) == model.threshold + 1
+        assert raised.bar(Baseline()) == model.threshold + 1 + YOUNG_ABOVE
+        assert raised.severity(model.threshold + 1, old()) == "medium"
+        assert raised.severity(model.threshold + 1 + HIGH_ABOVE, old()) == "high"
+        assert raised.hash == model.hash
+
+    def test_it_is_never_lowered(self, model: Model) -> None:
+        assert model.raised(0.1).threshold == model.raised(None).threshold == model.threshold
+        assert model.raised(9.0).raised(None) == model

@@ -26,7 +26,7 @@ DAYS, PEACEFUL = 6, 4
 
 def write_organisation(folder: Path) -> list[Source]:
     """The raw logs of the organisation in a folder (with its context.yml), as sources of a replay."""
-    write(simulate(users=10, days=DAYS, seed=1, attack_after=PEACEFUL), folder)
+    write(simulate(users=10, days=DAYS, seed=16, attack_after=PEACEFUL), folder)
     return [Source(name, str(folder / f"{name}.jsonl.gz")) for name in SOURCES]
 
 

@@ -11,15 +11,14 @@ from hypothesis import strategies as st
 from rules.correlation import Correlation, Entry
 from rules.correlation_measure import (
     Average,
-    Prompt,
     Quantile,
     affected,
     follows,
     least,
     percentile,
-    prompt_measure,
     reached,
 )
+from rules.correlation_prompt import Prompt, prompt_measure
 from tests.rules.correlating import correlation, distinct, measuring, temporal
 
 PROMPT = {

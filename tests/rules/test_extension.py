@@ -32,8 +32,8 @@ def test_it_holds_runbook_risk_and_tests(tmp_path: Path) -> None:
     assert errors == []
     assert (found.risk, found.runbook) == (5, ("Look.", "Act."))
     assert found.tests == (
-        RuleTest("one", True, ({"a": 1},), "okta", line=5),
-        RuleTest("many", False, ({"a": 1}, {"a": 2}), "github", near_miss=True, line=6),
+        RuleTest("one", True, ({"a": 1},), ("okta",), line=5),
+        RuleTest("many", False, ({"a": 1}, {"a": 2}), ("github", "github"), near_miss=True, line=6),
     )
 
 
@@ -82,6 +82,13 @@ TEST = "auditwatch:\n  tests:\n    - "
             TEST + "{name: x, match: true, evnet: {}}",
             "3:30: unknown key 'evnet' in auditwatch.tests.0: did you mean 'event",
         ),
+        *(
+            (
+                TEST + f"{{name: x, match: true, event: {{}}, team_share: {shares}}}",
+                "3:41: team_share must say of each thing how many peers know it, 0 to 1: team_share: {action: 0.4}",
+            )
+            for shares in ("0.4", "{deed: 0.4}", "{action: 40}", "{action: true}", "{action: many}")
+        ),
     ],
 )
 def test_what_is_wrong_has_a_place(tmp_path: Path, text: str, error: str) -> None:
@@ -92,3 +99,12 @@ def test_what_is_wrong_has_a_place(tmp_path: Path, text: str, error: str) -> Non
 def test_a_rule_about_all_sources_must_name_one_in_its_tests(tmp_path: Path) -> None:
     _, errors = extension(tmp_path, TEST + "{name: x, match: true, event: {}}", source="")
     assert errors == ["3:7: a test of this rule needs a source: write source: okta, or whose record it is"]
+
+
+def test_a_test_may_say_how_many_peers_know_what_is_new(tmp_path: Path) -> None:
+    found, errors = extension(
+        tmp_path, TEST + "{name: x, match: true, event: {}, first_seen: [asn], team_share: {action: 0.4, asn: 1}}"
+    )
+    assert errors == []
+    history = found.tests[0].history
+    assert (history.new, [history.team(kind) for kind in range(6)]) == (0b1000, [0.4, None, None, 1, None, None])

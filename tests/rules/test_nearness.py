@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rules.condition import Leaf, Op
-from rules.fields import View
+from rules.fields import History, View
 from rules.nearness import why_not
 from tests.rules.conftest import view
 
@@ -71,6 +71,13 @@ def test_how_near_it_came(op: Op, wanted: Any, cased: bool, value: Any, said: st
 )
 def test_a_missing_field_is_looked_for(field: str, record: dict[str, Any], said: str) -> None:
     assert why(Leaf(field, "equals", "x"), record) == said
+
+
+def test_peers_are_missed_only_where_the_past_is_known() -> None:
+    leaf, seen = Leaf("auditwatch.team_share.action", "gte", 0.5), view({})
+    assert why_not([leaf], seen, seen) == "missing: only the worker and replay know the actor's past"
+    seen.history = History(0, 90)
+    assert why_not([leaf], seen, seen) == "missing: no group of peers with a history is known"
 
 
 def test_fieldrefs() -> None:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import pytest
 from aiokafka import TopicPartition
 from faust.types import TP
 
+from audit.context import EMPTY
+from detectors.peers import Snapshot
+from detectors.registry import default_model
+from rules.compile import RuleSet
 from streams import engine as module
+from streams.detections import Detections
 from streams.engine import Engine
 from streams.kafka import EVENTS, FINDINGS
 from streams.metrics import counted
 from streams.settings import Settings
 from tests.streams.counting import NO_DETECTIONS, adding
+
+NOBODY = Detections(RuleSet(), default_model(), EMPTY)
 
 
 class Halted(BaseException):
@@ -122,3 +130,28 @@ async def test_stopping_waits_for_the_batch_under_way(engine: Engine, monkeypatc
     await stopping
     order.append("stopped")
     assert order == ["batch", "stopped"]
+
+
+async def test_a_reload_keeps_the_snapshot_and_a_snapshot_keeps_the_rules(engine: Engine) -> None:
+    engine.detections = NOBODY
+    rules = engine.detections.rules
+    engine.take(Snapshot(5, {}, 9.0))
+    assert (engine.detections.rules, engine.detections.model.threshold) == (rules, 9.0)
+    other = replace(NOBODY, rules=RuleSet((), (), ["a"]))
+    engine.swap(other)
+    assert (engine.detections.rules, engine.detections.snapshot.made) == (other.rules, 5)
+    assert engine.detections.model.threshold == 9.0
+
+
+async def test_the_stored_snapshot_is_used_from_the_first_batch_on(engine: Engine) -> None:
+    class Redis:
+        async def getrange(self, key: str, start: int, end: int) -> bytes:
+            return Snapshot(5).pack()[start : end + 1]
+
+        async def get(self, key: str) -> bytes:
+            return Snapshot(5).pack()
+
+    engine.detections = NOBODY
+    engine._redis = Redis()  # type: ignore[assignment]
+    await engine._share(Settings())
+    assert engine.detections.snapshot.made == 5

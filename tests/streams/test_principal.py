@@ -17,6 +17,7 @@ from streams.principal import (
     RECENT,
     baseline_key,
     memory_key,
+    told_by_memory,
 )
 from streams.principal import Principal as State
 
@@ -32,8 +33,13 @@ def event(number: int, **changes: object) -> AuditEvent:
 
 
 def stored(state: State) -> tuple[bytes | None, bytes | None]:
-    values = {entry.key: entry.value for entry in state.pack("alice")}
+    values = {entry.key: entry.value or None for entry in state.pack("alice")}
     return values.get(baseline_key("alice")), values.get(memory_key("alice"))
+
+
+def kept(state: State) -> dict[str, int]:
+    """How many seconds each part of the state is kept; the parts to be removed are left out."""
+    return {entry.key: entry.ttl for entry in state.pack("alice") if entry.value}
 
 
 def live(state: State, number: int, suspected: bool = False, teaches: bool = True) -> None:
@@ -67,10 +73,9 @@ def test_a_new_one_knows_nothing() -> None:
 def test_who_taught_nothing_has_no_baseline_and_is_soon_forgotten() -> None:
     state = State(Baseline())
     state.is_repeat(event(1))
-    (entry,) = state.pack("alice")
-    assert (entry.key, entry.ttl) == (memory_key("alice"), MEMORY_TTL)
+    assert kept(state) == {memory_key("alice"): MEMORY_TTL}
     live(state, 2)
-    assert {entry.key: entry.ttl for entry in state.pack("alice")} == {
+    assert kept(state) == {
         memory_key("alice"): BASELINE_TTL,
         baseline_key("alice"): BASELINE_TTL,
     }
@@ -79,7 +84,7 @@ def test_who_taught_nothing_has_no_baseline_and_is_soon_forgotten() -> None:
 def test_what_is_held_is_kept_as_long_as_a_baseline() -> None:
     state = State(Baseline())
     live(state, 1, suspected=True)
-    assert [entry.ttl for entry in state.pack("alice")] == [BASELINE_TTL]
+    assert kept(state) == {memory_key("alice"): BASELINE_TTL}
 
 
 def test_what_is_held_is_decided_by_its_age() -> None:
@@ -126,8 +131,16 @@ def test_of_the_last_ids_none_counts_twice(numbers: list[int]) -> None:
         assert repeat == (number in order[-RECENT:])
         if not repeat:
             order.append(number)
-    assert len(state._recent) == min(RECENT, len(order))
-    assert set(state._recent) == state._seen
+    assert len(state._recent) == 8 * min(RECENT, len(order))
+
+
+def test_what_lies_across_two_ids_is_none() -> None:
+    state = State(Baseline())
+    first, second = b"aaaabbbb", b"ccccdddd"
+    across = int.from_bytes(b"bbbbcccc", "little")
+    assert not any(state._is_repeat(int.from_bytes(code, "little")) for code in (first, second))
+    assert not state._is_repeat(across)
+    assert all(state._is_repeat(int.from_bytes(code, "little")) for code in (first, second, b"bbbbcccc"))
 
 
 @pytest.mark.parametrize(
@@ -186,3 +199,24 @@ def test_its_size_is_bounded() -> None:
     for number in range(2000):
         live(state, number, suspected=number % 2 == 0)
     assert len(msgspec.msgpack.encode([entry.value for entry in state.pack("alice")])) < 16_000
+
+
+def test_the_highest_strangeness_of_each_day_is_kept_with_the_kind() -> None:
+    state, day = State(Baseline()), 86_400 * MICROSECONDS
+    live(state, 1)
+    for number, strangeness in enumerate((2.5, 3.5, 3.0)):
+        state.score(START + number, strangeness)
+    state.score(START + 2 * day, 2.25)
+    again = State.unpack(*stored(state))
+    today = START // day
+    assert again.peaks == state.peaks == [(today, 3.5), (today + 2, 2.25)]
+    assert told_by_memory(stored(state)[1]) == ("unknown", again.peaks)
+    state.meet(observe(event(2, actor=Principal("alice", "Alice", "service"))))
+    assert told_by_memory(stored(state)[1])[0] == "service"
+    assert told_by_memory(None) == ("unknown", [])
+
+
+def test_a_memory_stored_before_there_were_peaks_is_read() -> None:
+    old = msgspec.msgpack.encode([b"", 0, []])
+    assert State.unpack(None, old).peaks == []
+    assert told_by_memory(old) == ("unknown", [])

@@ -114,3 +114,19 @@ async def test_a_run_can_be_fed_by_hand(tmp_path: Path, detections: Detections) 
     await run.close()
     assert (run.result.events, run.result.scores) == (2, [])
     assert "Deleted" in {finding.title for finding in run.result.findings.values()}
+
+
+async def test_each_growth_of_an_alert_is_heard_with_the_time_by_then(tmp_path: Path, detections: Detections) -> None:
+    heard: list[tuple[str, int, int]] = []
+    run = Run(detections, hear=lambda alert, now: heard.append((alert.id, alert.revision, now)))
+    await run.open()
+    source = log(tmp_path / "a", *(at(number, number, eventName="Delete") for number in range(1, 4)))
+    events = list(events_of([source], EMPTY, ARRIVAL, []))
+    for event in events:
+        await run.feed([event])
+    await run.close()
+    assert heard
+    assert {name for name, _, _ in heard} == set(run.result.alerts)
+    assert [now for _, _, now in heard] == sorted(now for _, _, now in heard)
+    assert heard[0][2] in {event.time for event in events}
+    assert heard[-1][1] == run.result.alerts[heard[-1][0]].revision

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from audit.context import EMPTY
+from audit.context import EMPTY, Context
+from audit.context_schema import Declared, Person
 from audit.event import AuditEvent
 from audit.event import Principal as Actor
 from detectors.features import observe
+from detectors.peers import Group, Snapshot
 from detectors.registry import default_model
 from detectors.terms import KINDS
 from rules.fields import FIRST_SEEN
@@ -102,6 +104,37 @@ def test_a_rule_may_ask_what_was_never_seen_in_ninety_days(tmp_path: Path) -> No
     assert ruled(alice, event("FR", TIME + 20 * DAY + HOUR), under).findings == [], "seen is seen"
     assert ruled(alice, event("DE", TIME + 80 * DAY), under).findings == []
     assert len(ruled(alice, event("NL", TIME + 104 * DAY), under).findings) == 1, "91 days unseen"
+
+
+def test_a_rule_may_ask_what_peers_know(tmp_path: Path) -> None:
+    selection = "first_seen.country: true, team_share.country|gte: 0.5"
+    plain = detections(tmp_path, RULE.format(selection=selection, stage="live"))
+    country = observe(event("FR")).tokens[2]
+    org = Group(6, tuple({country: 4} if kind == 2 else {} for kind in range(6)))
+    alone = Group(6, tuple({} for _ in range(6)))
+    under = plain.with_snapshot(Snapshot(1, {"org": org}))
+
+    def found(made: AuditEvent, detections: Detections) -> int:
+        return len(ruled(Principal.unpack(None, None), made, detections).findings)
+
+    assert found(event("FR"), under) == 1
+    assert found(event("FR"), plain) == 0, "no peers, no share"
+    assert found(event("IT"), under) == 0
+    team = Detections(under.rules, under.model, Context(Declared(users=(Person(id="alice", team="blue"),))))
+    narrow = team.with_snapshot(Snapshot(1, {"org": org, "team:blue": alone}))
+    assert found(event("FR"), narrow) == 0, "the narrowest group that speaks is asked"
+    assert found(event("FR"), team.with_snapshot(Snapshot(1, {"org": org, "team:red": alone}))) == 1
+
+
+def test_who_knows_it_already_is_not_counted_among_the_peers(tmp_path: Path) -> None:
+    plain = detections(tmp_path, RULE.format(selection="team_share.country|gte: 0.41", stage="live"))
+    country = observe(event("FR")).tokens[2]
+    under = plain.with_snapshot(
+        Snapshot(1, {"org": Group(6, tuple({country: 3} if kind == 2 else {} for kind in range(6)))})
+    )
+    alice = Principal.unpack(None, None)
+    assert len(ruled(alice, event("FR"), under).findings) == 1, "3 of 6: she is too new to be one of them"
+    assert ruled(alice, event("FR", TIME + 5 * DAY), under).findings == [], "2 of the other 5"
 
 
 def test_the_past_survives_the_store() -> None:

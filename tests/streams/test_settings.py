@@ -126,6 +126,8 @@ class TestWhatIsRefused:
             ("partitions = true", "expected a whole number, found True"),
             ("partitions = 1.5", "expected a whole number, found 1.5"),
             ("partitions = 0", "expected 1 or more"),
+            ("alert_budget = 0", "expected 1 or more"),
+            ("snapshot_hours = -1", "expected hours, or 0 for never"),
             ("broker = 9092", "expected text, found 9092"),
             ('broker = "localhost:9092"', "expected kafka://host:port"),
             ('broker = "kafka://a:1;kafka://b"', "expected kafka://host:port"),

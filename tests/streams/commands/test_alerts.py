@@ -11,8 +11,13 @@ from alerting.alert import Alert
 from alerting.case import Case, transition
 from alerting.notifier import Receipt
 from alerting.store import RedisAlertStore
+from streams.embedded import free_port
+from streams.kafka import EVENTS
+from streams.packet import Control, decode_events
+from streams.principal import event_code
+from streams.settings import Settings
 from tests.alerting.conftest import NOON, an_alert
-from tests.streams.commands.conftest import Run, lines
+from tests.streams.commands.conftest import Run, lines, received
 
 Answer = TypeVar("Answer")
 
@@ -157,3 +162,48 @@ def test_a_redis_that_is_away(run: Run, monkeypatch: pytest.MonkeyPatch) -> None
 def test_nothing_is_written_here(run: Run, alert: Alert, place: Path) -> None:
     run("alerts", "ack", alert.id)
     assert list(place.iterdir()) == []
+
+
+class TestVerdicts:
+    """What a resolution tells the baselines."""
+
+    def controls(self, settings: Settings) -> list[Control]:
+        payloads = [payload for _, payload in received(settings, EVENTS, 2)]
+        return [control for payload in payloads for control in decode_events(payload).controls]
+
+    @pytest.mark.parametrize(
+        ("resolution", "kind"), [("benign", "learn"), ("false_positive", "learn"), ("true_positive", "drop")]
+    )
+    def test_it_goes_where_the_events_of_its_principal_go(
+        self, run: Run, alert: Alert, own_broker: Settings, resolution: str, kind: str
+    ) -> None:
+        done = run("alerts", "resolve", alert.id, "--as", resolution, "--by", "bob", "--note", "asked her")
+        assert f"what is held of it will be {'learnt' if kind == 'learn' else 'dropped'}: alice" in done.stderr
+        [control] = self.controls(own_broker)
+        assert (control.kind, control.principal, control.by, control.why) == (kind, "alice", "bob", "asked her")
+        assert control.events == (event_code("e1"), event_code("e2"))
+
+    def test_said_again_it_is_sent_again_and_is_the_same(self, run: Run, alert: Alert, own_broker: Settings) -> None:
+        run("alerts", "resolve", alert.id, "--as", "benign")
+        assert run("alerts", "resolve", alert.id, "--as", "benign").exit_code == 1
+        first, second = self.controls(own_broker)
+        assert first == second
+
+    def test_nothing_is_sent_by_who_comes_too_late_or_only_looks(
+        self, run: Run, alert: Alert, own_broker: Settings
+    ) -> None:
+        run("alerts", "ack", alert.id)
+        run("alerts", "resolve", alert.id, "--as", "benign")
+        assert run("alerts", "resolve", alert.id, "--as", "true_positive").exit_code == 1
+        assert [control.kind for control in self.controls(own_broker)] == ["learn"]
+
+    def test_without_a_broker_the_case_is_resolved_and_age_decides(self, run: Run, alert: Alert) -> None:
+        done = run("alerts", "resolve", alert.id, "--as", "benign")
+        assert done.exit_code == 0
+        assert "the baselines were not told, so age decides: broker: not configured" in done.stderr
+
+    def test_a_broker_out_of_reach_is_said(self, run: Run, alert: Alert, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AUDITWATCH_BROKER", f"kafka://127.0.0.1:{free_port()}")
+        done = run("alerts", "resolve", alert.id, "--as", "benign")
+        assert done.exit_code == 0
+        assert "to tell them, resolve it again" in done.stderr

@@ -9,8 +9,10 @@ import pytest
 
 from alerting.alert import from_line
 from audit.event import from_line as event_from_line
+from audit.event import to_line as event_to_line
 from streams.packet import Packet, mark
 from streams.trail import Shelf
+from tests.detectors.company import company
 from tests.streams.commands.conftest import Run, lines
 
 FINDING = {
@@ -138,3 +140,32 @@ def test_unusable_input_writes_nothing(run: Run, place: Path, more: list[str], s
     assert done.exit_code == 2
     assert said in done.stderr
     assert list(place.iterdir()) == []
+
+
+RULE = """title: New to somebody and known to their peers
+id: 11111111-1111-4111-8111-111111111111
+level: low
+logsource: {product: auditwatch}
+detection:
+  new: {first_seen.action: true, team_share.action|gte: 0.5}
+  condition: new
+"""
+
+
+def test_snapshots_are_taken_daily_or_not_at_all(run: Run, place: Path) -> None:
+    (place / "rule.yml").write_text(RULE)
+    (place / "in.jsonl").write_bytes(b"\n".join(map(event_to_line, company(users=8, days=11, seed=5))))
+    words = ("events=in.jsonl", "--rules", "rule.yml")
+
+    def rules(*more: str) -> list[str]:
+        found = replayed(run, place, *words, *more)["findings"]
+        return [finding["id"] for finding in found if finding["kind"] == "rule"]
+
+    daily = rules()
+    assert daily
+    assert rules("--snapshots", "daily", "--budget", "3", "--batch", "7") == daily
+    assert rules("--snapshots", "off") == []
+
+
+def test_a_budget_is_at_least_one(run: Run) -> None:
+    assert "--budget" in run("replay", "okta=x", "--budget", "0").stderr

@@ -43,15 +43,18 @@ def test_every_kind_can_be_played_in_every_difficulty(stage: Stage, kind: Kind) 
 
 
 def test_there_are_all_difficulties_and_enough_kinds() -> None:
-    assert len(CATALOGUE) >= 10
+    assert len(CATALOGUE) >= 16
     assert len({kind.name for kind in CATALOGUE}) == len(CATALOGUE)
     assert {d for kind in CATALOGUE for d in kind.difficulties} == {"easy", "medium", "hard"}
 
 
 def test_a_hard_form_is_the_quieter_one(stage: Stage) -> None:
-    for name in ("password_spray", "mfa_fatigue", "leaked_access_key", "mass_download", "repo_exfiltration"):
-        loud, quiet = played(name, stage)[1], played(name, stage, hard=True)[1]
-        assert len(quiet) < len(loud), name
+    less = 0
+    for kind in (kind for kind in CATALOGUE if "hard" in kind.difficulties):
+        loud, quiet = played(kind, stage)[1], played(kind, stage, hard=True)[1]
+        assert len(quiet) <= len(loud), kind.name
+        less += len(quiet) < len(loud)
+    assert less >= 18
 
 
 def test_a_spray_is_one_address_many_users_then_one_success(stage: Stage) -> None:
@@ -149,15 +152,10 @@ def test_absent_people_are_absent(stage: Stage) -> None:
     assert events[0].record["client"]["geographicalContext"]["city"] == gone.person.city.name
 
 
-def test_the_slow_insider_stays_within_hours_and_own_things(stage: Stage) -> None:
-    scene, events = played("insider_low_and_slow", stage)
-    days = {stage.plan.day_of(e.time) for e in events}
-    assert len(days) >= 2
-    for event in events:
-        assert event.record["requestParameters"]["bucketName"].startswith(f"acorn-{scene.person.squad}-")
-        assert "errorCode" not in event.record
-        shifts = [stage.plan.today(scene.person, day) for day in range(stage.plan.days)]
-        assert any(t and t.shift.start <= event.time <= t.shift.end + 3_600_000_000 for t in shifts)
+def test_a_quiet_thief_of_credentials_copies_the_browser(stage: Stage) -> None:
+    scene, events = played("stolen_credentials", stage, hard=True)
+    agents = {e.record["client"]["userAgent"]["rawUserAgent"] for e in events if e.source == "okta"}
+    assert agents == {scene.usual().device.browser_agent}
 
 
 def test_the_catalogue_names_its_functions() -> None:

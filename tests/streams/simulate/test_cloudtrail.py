@@ -7,7 +7,7 @@ import pytest
 from audit.event import parse_rfc3339
 from streams.simulate import cloudtrail
 from streams.simulate.cloudtrail import PARAMETERS, Call, calls
-from streams.simulate.model import Seat
+from streams.simulate.model import Access, Seat
 
 TIME = 1_767_600_000_123_456
 MANAGEMENT = {
@@ -103,3 +103,24 @@ def test_every_sort_of_parameters_is_json(session: cloudtrail.Session, about: st
 def test_calls_are_read_from_words() -> None:
     assert calls("s3:GetObject:object\n iam:ListUsers") == (Call("s3", "GetObject", "object"), Call("iam", "ListUsers"))
     assert Call("s3", "GetObject").action == "s3:GetObject"
+
+
+def test_a_role_assumed_names_the_key_its_session_uses(session: cloudtrail.Session) -> None:
+    event, inner = session.assume(TIME, Access("777788889999", "acorn-restore", "me@acorn.example"))
+    record = event.record
+    assert (record["eventName"], record["userIdentity"]) == ("AssumeRole", session.identity)
+    role = "arn:aws:iam::777788889999:role/acorn-restore"
+    assert record["requestParameters"] == {"roleArn": role, "roleSessionName": "me@acorn.example"}
+    assert record["resources"][0]["ARN"] == role
+    later = inner.call(TIME, Call("s3", "ListBuckets")).record
+    assert later["recipientAccountId"] == "777788889999"
+    assert later["userIdentity"]["accessKeyId"] == record["responseElements"]["credentials"]["accessKeyId"]
+    assert later["userIdentity"]["arn"] == record["responseElements"]["assumedRoleUser"]["arn"]
+    assert later["sourceIPAddress"] == session.address
+
+
+def test_another_key_of_a_user_is_the_same_user(seat: Seat) -> None:
+    person = msgspec.structs.replace(seat.person, iam_user="me", access_key="AKIAEXAMPLE000000001")
+    seat = msgspec.structs.replace(seat, person=person)
+    one, two = cloudtrail.key_session(seat, "1").identity, cloudtrail.key_session(seat, "1", "AKIAOTHER").identity
+    assert two == one | {"accessKeyId": "AKIAOTHER"}

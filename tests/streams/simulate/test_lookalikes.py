@@ -27,7 +27,13 @@ def test_every_kind_can_be_played_and_belongs_to_no_attack(stage: Stage, kind: K
         assert len({e.id for e in events}) == len(events)
 
 
-@pytest.mark.parametrize("name", ["oncall_night", "planned_change", "migration", "pentest", "temporary_grant"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "oncall_night", "planned_change", "migration", "pentest", "temporary_grant", "role_chain", "key_rotation",
+        "approved_app",
+    ],
+)  # fmt: skip
 def test_paper_explains_the_events_it_belongs_to(stage: Stage, name: str) -> None:
     scene, events = played(name, stage)
     (ticket,) = stage.paper.tickets
@@ -80,3 +86,31 @@ def test_a_migration_reads_and_writes_as_often(stage: Stage) -> None:
     names = [e.record["eventName"] for e in events]
     assert names.count("GetObject") == names.count("PutObject") >= 60
     assert max(e.time for e in events) - min(e.time for e in events) < 90 * MINUTE
+
+
+def test_a_chained_role_is_the_pagers_own_name(stage: Stage) -> None:
+    scene, events = played("role_chain", stage)
+    assert scene.person.team == "sre"
+    (access,) = stage.paper.accesses[scene.person.id]
+    assert {e.record["userIdentity"]["arn"] for e in events[1:]} == {access.arn}
+
+
+def test_a_rotated_key_is_tried_from_the_same_place(stage: Stage) -> None:
+    scene, events = played("key_rotation", stage)
+    records = [e.record for e in events]
+    assert [r["eventName"] for r in records] == [
+        "ListAccessKeys", "DeleteAccessKey", "CreateAccessKey", "GetCallerIdentity",
+    ]  # fmt: skip
+    made = records[2]["responseElements"]["accessKey"]["accessKeyId"]
+    assert records[3]["userIdentity"]["accessKeyId"] == made
+    assert records[1]["requestParameters"]["accessKeyId"] not in (made, scene.person.access_key)
+    assert len({r["sourceIPAddress"] for r in records}) == 1
+
+
+def test_each_group_somebody_asked_for_has_its_request(stage: Stage) -> None:
+    _, events = played("access_request", stage)
+    assert len(events) == len(stage.paper.tickets) >= 2
+    for event, ticket in zip(events, stage.paper.tickets, strict=True):
+        assert parse_rfc3339(ticket["window_start"]) <= event.time <= parse_rfc3339(ticket["window_end"])
+        assert ticket["requester"] != ticket["approver"]
+    assert len({e.record["target"][0]["alternateId"] for e in events}) == 1

@@ -107,7 +107,7 @@ def test_every_record_is_read_without_a_reject_and_resolves_to_the_declared_pers
         name = vendor_name(event)
         if (event.source, name) in declared:
             assert seen.actor.id == declared[event.source, name]
-        else:
+        elif event.attack is None:  # a chained role or a rogue app is nobody's declared name
             unnamed[name] += 1
     assert set(unnamed) == {"autoscaling.amazonaws.com"}
 
@@ -189,6 +189,9 @@ def test_a_demo_is_quiet_history_and_then_an_attack_at_once(seed: int) -> None:
     demo = demo_events(seed)
     history, live = list(demo.history()), list(demo.live())
     assert not any(event.attack for event in history)
+    kinds = {attack.kind: attack.difficulty for attack in demo.organisation.attacks}
+    assert not {"insider_low_and_slow", "permission_creep"} & kinds.keys()
+    assert "hard" not in kinds.values()
     assert len(history) > 3000
     assert len({event.attack for event in live if event.attack}) >= 8
     assert next(event.time for event in live if event.attack) - live[0].time <= 120_000_000

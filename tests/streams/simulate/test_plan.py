@@ -107,3 +107,15 @@ def test_a_move_changes_the_squad(acorn: Company, plan: Plan, engineer: Person) 
     person = next(p for p in acorn.people if p.id == mover.person)
     days = [plan.today(person, day) for day in range(mover.first, plan.days)]
     assert {today.squad for today in days if today} <= {mover.squad}
+
+
+def test_somebody_comes_back_from_months_of_leave_within_the_days(acorn: Company, plan: Plan) -> None:
+    found = [(p, e) for p in acorn.people for e in plan.episodes.get(p.id, ()) if e.first < 0]
+    assert found
+    for person, leave in found:
+        assert -250 < leave.first < -90
+        assert 0 <= leave.last < plan.days - 2
+        assert person.started < plan.date(leave.first)
+        worked = [day for day in range(plan.days) if plan.today(person, day)]
+        assert worked
+        assert min(worked) > leave.last

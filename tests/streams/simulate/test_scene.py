@@ -108,3 +108,36 @@ def test_unused_people_go_first(stage: Stage) -> None:
     scene = casting.cast(stage, (0, 5), Random(1), used)
     assert scene is not None
     assert scene.person == two[1]
+
+
+def test_workdays_are_the_persons_own_from_the_storys_on(scene: Scene) -> None:
+    found = list(scene.workdays(9))
+    assert 3 <= len(found) <= 9
+    assert all(moment >= scene.start for moment, _ in found)
+    days = [scene.stage.plan.day_of(today.shift.start) for _, today in found]
+    assert days == sorted(set(days))
+    assert all(0 <= day - scene.day < 9 for day in days)
+    assert {today.seat.person.id for _, today in found} == {scene.person.id}
+
+
+def test_a_colleague_sits_where_they_sit_that_day(scene: Scene) -> None:
+    other = next(p for p in scene.stage.employed(scene.day, "support") if scene.stage.plan.today(p, scene.day))
+    today = scene.stage.plan.today(other, scene.day)
+    assert today is not None
+    seat = scene.seat_of(other, scene.stage.plan.start + scene.day * DAY)
+    assert (seat.person, seat.address, seat.session) == (other, today.seat.address, today.seat.session)
+
+
+def test_at_work_is_within_the_shift(scene: Scene) -> None:
+    today = scene.stage.plan.today(scene.person, scene.day)
+    assert today is not None
+    assert scene.stage.at_work(scene.person, today.shift.start + HOUR)
+    assert not scene.stage.at_work(scene.person, today.shift.end + HOUR)
+    gone = next(p for p in scene.stage.company.people if p.dormant_since)
+    assert not scene.stage.at_work(gone, today.shift.start)
+
+
+def test_there_is_room_until_the_last_day(scene: Scene) -> None:
+    left = (scene.stage.plan.days - 1) * DAY + scene.stage.plan.start - scene.start
+    assert scene.room(left - 1)
+    assert not scene.room(left)

@@ -1,0 +1,221 @@
+"""Campaigns too slow for any single event to be strange: what adds up over days, against the own usual day.
+
+Each sort of deed has a one-sided cumulative sum (Page, "Continuous Inspection Schemes", Biometrika 41, 1954): how far a
+day's count lies above the usual, less an allowance, added up over active days and never below nothing. Counts are
+compared as 2 * sqrt(count + 3/8) (Anscombe, Biometrika 35, 1948), whose spread does not grow with the count, with the
+median and the median absolute deviation of the past days: one odd day does not move them. A day counts for at most
+`most`, so that one burst (a migration, which other detectors see) is no campaign. Giving rights is rare: there the sum
+is of log-likelihood ratios of "on two days of five" against the own usual share of days.
+
+The bounds stand where three simulated organisations of 100 people over 28 days, their attacks left out, gave 0.1 alerts
+a day of all sorts together (no download, no reach, 0.04 creep, 0.07 evidence): benchmarks/detect.py prints them.
+
+It speaks once, and again only when the sum has doubled or had gone back to nothing. While it has spoken the days are no
+part of the usual; after `PATIENCE` active days of it they are: a new job is told a few times, and then known.
+"""
+
+from __future__ import annotations
+
+from math import log, sqrt
+from statistics import median
+from typing import NamedTuple
+
+from audit.event import MICROSECONDS, AuditEvent, rfc3339
+from audit.finding import Finding, stable_id
+from detectors.explain import clip
+from detectors.slow_days import SORTS, Days, Stored
+from detectors.slow_deeds import GRANTS, sort_of
+
+DAY = 86_400 * MICROSECONDS
+TAKEN, FRESH, RIGHTS, ODD = range(SORTS)
+FEWEST_DAYS = 5
+"""Past active days without which there is no usual."""
+DONE = ("success", "unknown")
+"""Outcomes of what was done: GitHub, for one, does not say, and logs only what worked."""
+PATIENCE = 10
+LONGEST_GAP = 14
+"""Days without any event after which nothing goes on any more."""
+WEAK = 1.5
+"""Strangeness (powers of ten) above which what no finding speaks of still counts, in hundredths."""
+ALERTS, ADDS = 60, 30
+"""Risk of what alerts by itself, and of what only adds to other findings: in simulation weak strangeness found nothing
+that nothing else did."""
+ON_DAYS, RARE_PRIOR, RARE_DOUBT, RAREST_USUAL = 0.4, 0.5, 10.0, 0.3
+"""Giving rights: the share of days a campaign is thought to have, two pseudo-counts, and where "usual" begins."""
+
+
+class Watch(NamedTuple):
+    """How one sort is watched, and what is said of it."""
+
+    detection: str
+    bound: float
+    allowance: float
+    most: float
+    title: str
+    deeds: str
+    attack: tuple[str, ...]
+    risk: int = ALERTS
+
+
+WATCHES = (
+    Watch("slow.download", 6.0, 1.0, 5.0, "takes more data away than usual, for days", "downloads", ("T1530",)),
+    Watch("slow.reach", 6.0, 1.0, 5.0, "turns to new things, for days", "resources never touched before", ("T1213",)),
+    Watch("slow.creep", 6.0, 0.0, 3.0, "gives or gains rights, bit by bit", "deeds with rights", ("T1098",)),
+    Watch(
+        "slow.evidence", 5.0, 1.5, 2.0, "a little unusual, for days", "decades of weak strangeness", ("T1078",), ADDS
+    ),
+)
+
+
+class Alarm(NamedTuple):
+    """What one sort has come to: today and since it `began` (a day since the epoch), against the usual day."""
+
+    watch: Watch
+    today: float
+    usual: float
+    total: float
+    days: int
+    began: int
+    event_ids: tuple[str, ...]
+
+
+class Usual(NamedTuple):
+    """A sort's usual day: middle and spread of Anscombe's counts, and the share of days that have any."""
+
+    middle: float
+    spread: float
+    share: float
+
+
+class Slow:
+    """The slow detectors of one principal; events in their order, each once. `days` is what is stored of it."""
+
+    __slots__ = ("_usual", "days")
+
+    def __init__(self, stored: Stored | None = None) -> None:
+        self.days = Days(stored or Stored())
+        self._usual: tuple[Usual | None, ...] | None = None
+
+    def see(self, event: AuditEvent, new: int, privileged: bool, strangeness: float) -> list[Alarm]:
+        """Counts an event and says what it has completed.
+
+        Args:
+            event: what happened; late events count as today's.
+            new: what is new of it, as `Terms.meet` answers.
+            privileged: whether it is a deed with rights, secrets or logging.
+            strangeness: of what no finding speaks of; 0.0 of what is suspected already.
+        """
+        day = event.time // DAY
+        if day > self.days.today:
+            self._turn(day)
+        alarms: list[Alarm] = []
+        if strangeness > WEAK:
+            alarms += self._count(ODD, int((strangeness - WEAK) * 100), event)
+        if event.outcome not in DONE:
+            return alarms
+        sort = sort_of(event.action, event.resource.type if event.resource else "")
+        if sort:
+            alarms += self._count(RIGHTS if sort == GRANTS else TAKEN, 1, event)
+        if new & 2:
+            alarms += self._count(FRESH, 1, event)
+        if new & 1 and privileged and sort != GRANTS:
+            alarms += self._count(RIGHTS, 1, event)
+        return alarms
+
+    def _turn(self, day: int) -> None:
+        days, gap = self.days, day - self.days.today
+        if days.today < 0:
+            days.today = day
+            return
+        days.turn(day, [self._step(sort, days.now[sort]) for sort in range(SORTS)])
+        for sort in range(SORTS):
+            if gap > LONGEST_GAP:
+                days.settle(sort)
+            elif days.levels[sort] and days.runs[sort] >= PATIENCE:
+                days.accept(sort)
+        self._usual = None
+
+    def _count(self, sort: int, amount: int, event: AuditEvent) -> list[Alarm]:
+        days = self.days
+        today = days.count(sort, amount)
+        step = self._step(sort, today)
+        if step <= 0.0:
+            return []
+        days.note(sort, event.id)
+        height, level = days.sums[sort] + step, days.levels[sort]
+        if height < WATCHES[sort].bound or height < 2.0 * level:
+            return []
+        days.levels[sort] = height
+        return [self._alarm(sort, event.id)]
+
+    def _step(self, sort: int, count: int) -> float:
+        """How far today's count moves the sum of a sort; 0.0 while there is no usual."""
+        if self._usual is None:
+            self._usual = tuple(_usual(self._past(sort), sort) for sort in range(SORTS))
+        usual, watch = self._usual[sort], WATCHES[sort]
+        if usual is None:
+            return 0.0
+        if sort == RIGHTS:
+            return _rare(usual.share, count > 0)
+        return min((_height(count, sort) - usual.middle) / usual.spread - watch.allowance, watch.most)
+
+    def _past(self, sort: int) -> list[int]:
+        """The counts that make the usual, where there are enough without those of the very days that add up.
+
+        It follows from what is stored, and stays the same all day.
+        """
+        days = self.days
+        return days.usual(sort, max(FEWEST_DAYS, len(days.apart) - min(days.runs[sort], PATIENCE)))
+
+    def _alarm(self, sort: int, event_id: str) -> Alarm:
+        days, unit = self.days, 100 if sort == ODD else 1
+        usual = median(self._past(sort)) / unit
+        ids = dict.fromkeys([event_id, *days.ids_of(sort)])
+        total = days.total(sort) / unit
+        return Alarm(
+            WATCHES[sort], days.now[sort] / unit, usual, total, days.runs[sort] + 1, days.began[sort], tuple(ids)
+        )
+
+
+def slow_finding(alarm: Alarm, event: AuditEvent) -> Finding:
+    """The finding of an alarm that an event completed. The caller sets `version`."""
+    watch = alarm.watch
+    began = rfc3339(alarm.began * DAY)[:10]
+    return Finding(
+        id=stable_id(watch.detection, event.source, event.id),
+        time=event.time,
+        kind="anomaly",
+        detection=watch.detection,
+        title=f"{clip(event.actor.name)} {watch.title}",
+        severity="medium",
+        risk=watch.risk,
+        principal=event.actor.id,
+        entity=f"user:{event.actor.id}",
+        event_ids=alarm.event_ids,
+        reasons=(
+            f"{alarm.today:g} {watch.deeds} today ({clip(event.action)}), usual {alarm.usual:g} a day",
+            f"{alarm.total:g} on {alarm.days} active day{'s' * (alarm.days > 1)} since {began}",
+        ),
+        attack=watch.attack,
+    )
+
+
+def _height(count: float, sort: int) -> float:
+    return 2.0 * sqrt((count / 100 if sort == ODD else count) + 0.375)
+
+
+def _usual(counts: list[int], sort: int) -> Usual | None:
+    if len(counts) < FEWEST_DAYS:
+        return None
+    heights = [_height(count, sort) for count in counts]
+    middle = median(heights)
+    deviation = 1.4826 * median(abs(height - middle) for height in heights)
+    share = (sum(count > 0 for count in counts) + RARE_PRIOR) / (len(counts) + RARE_DOUBT)
+    return Usual(middle, max(1.0, deviation) * (1.0 + 2.0 / len(counts)), share)
+
+
+def _rare(usual: float, there: bool) -> float:
+    """The log-likelihood ratio of a day with or without; 0.0 for those to whom it is everyday work."""
+    if usual > RAREST_USUAL:
+        return 0.0
+    return log(ON_DAYS / usual) if there else log((1.0 - ON_DAYS) / (1.0 - usual))
