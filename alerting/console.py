@@ -10,6 +10,7 @@ from rich.text import Text
 
 from alerting.advice import what_to_do
 from alerting.alert import Alert
+from alerting.notice import is_notice
 from alerting.notifier import Permanent, Receipt
 from alerting.plain import plain
 from audit.event import rfc3339
@@ -67,6 +68,10 @@ def render(alert: Alert, *, again: bool = False) -> Text:
 
 
 def _lines(alert: Alert) -> Iterator[tuple[str, str]]:
+    if is_notice(alert):
+        yield "what", plain(alert.summary, 500)
+        yield from _labelled("why", [plain(reason, 400) for reason in alert.reasons])
+        return
     yield "who", plain(alert.principal or "-", 200)
     if alert.entity != f"user:{alert.principal}":
         yield "where", plain(alert.entity, 200)

@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from alerting import aftermath
 from alerting.alert import Alert, from_line
 from alerting.console import ConsoleNotifier
-from alerting.desk import Wait, backoff, decide
+from alerting.desk import Action, Deliver, Gather, Renew, Silence, Wait, backoff, decide
 from alerting.notifier import Begun, Gone, Notifier, Permanent, Receipt, Retry, WrongChannel
+from alerting.route import Routing
 from alerting.store import AlertStore, Entry, Failure, StoreUnavailable
 from audit.event import MICROSECONDS
 
@@ -34,10 +36,16 @@ _log = logging.getLogger(__name__)
 
 
 class Delivered(msgspec.Struct):
-    """What one run did: deliveries made, and alerts refused for good (shown on stderr instead)."""
+    """What one run did: deliveries made, and alerts refused for good (shown on stderr instead).
+
+    `muted` and `gathered` count what was kept or put into digests; `waiting`, only with drain, what is due later.
+    """
 
     sent: int = 0
     refused: int = 0
+    muted: int = 0
+    gathered: int = 0
+    waiting: int = 0
 
 
 async def run(
@@ -48,8 +56,9 @@ async def run(
     sleep: Callable[[float], Awaitable[object]],
     stop: asyncio.Event,
     drain: bool = False,
+    routing: Routing | None = None,
 ) -> Delivered:
-    """Delivers until `stop` is set or, with `drain`, until each alert is delivered or refused for good.
+    """Delivers until `stop` is set or, with `drain`, until each alert is delivered, refused for good or has to wait.
 
     `clock` gives microseconds since the epoch; `sleep` takes seconds and may return early. While the store is away the
     loop waits for it; with `drain` it raises instead.
@@ -57,7 +66,7 @@ async def run(
     Raises:
         StoreUnavailable: only with `drain`.
     """
-    loop = _Loop(store, notifier, clock, sleep, stop, drain)
+    loop = _Loop(store, notifier, clock, sleep, stop, drain, routing or Routing())
     started = False
     try:
         while not stop.is_set():
@@ -106,6 +115,7 @@ class _Loop:
     sleep: Callable[[float], Awaitable[object]]
     stop: asyncio.Event
     drain: bool
+    routing: Routing
     done: Delivered = field(default_factory=Delivered)
     lanes: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # channel -> the delivery under way
     busy: set[str] = field(default_factory=set)  # alerts being delivered
@@ -115,6 +125,7 @@ class _Loop:
     broken: dict[str, int] = field(default_factory=dict)  # channel -> until when its alerts go to the fallback
     absent: dict[str, int] = field(default_factory=dict)  # alert -> beginning of the delivery known not to have arrived
     given_up: set[str] = field(default_factory=set)  # only with drain
+    ended: set[str] = field(default_factory=set)  # mutes whose end was told of
 
     async def turn(self) -> bool:
         """One look into the outbox: starts what can be delivered now, then waits for news; True when all is done.
@@ -127,11 +138,8 @@ class _Loop:
         waiting = [entry for entry in self.page if entry.alert.id not in self.busy]
         if self.drain and not self.lanes and all(entry.alert.id in self.given_up for entry in waiting):
             return True
-        for action in decide(waiting, now):
-            if isinstance(action, Wait):
-                await self._postpone(action)
-            else:
-                self._start(action.entry)
+        self._tell_of_ended_mutes(now)
+        await self._act(decide(waiting, now, self.routing), now)
         if self.lanes:
             await asyncio.wait(self.lanes.values(), timeout=POLL, return_when=asyncio.FIRST_COMPLETED)
         else:
@@ -149,12 +157,36 @@ class _Loop:
         for task in self.lanes.values():
             task.cancel()
 
-    def _start(self, entry: Entry) -> None:
-        channel = self._channel(entry)
+    async def _act(self, actions: Iterable[Action], now: int) -> None:
+        gathered: list[Gather] = []
+        for action in actions:
+            match action:
+                case Deliver():
+                    gathered += await self._start(action)
+                case Wait():
+                    await self._postpone(action)
+                case Gather():
+                    gathered.append(action)
+                case Silence():
+                    await aftermath.silence(self.store, action, now)
+                    self.done.muted += 1
+                    _log.info("alert %s is muted by %s", action.entry.alert.id, action.mute)
+                case Renew():
+                    await self.store.lost(action.entry.alert.id)
+        await aftermath.gather(self.store, gathered, now)
+        self.done.gathered += len(gathered)
+
+    async def _start(self, action: Deliver) -> list[Gather]:
+        """Begins a delivery where its channel is free; what the channel's budget does not allow is for its digest."""
+        entry, channel = action.entry, self._channel(action)
         if channel in self.lanes or self.rests.get(channel, 0) > self.clock():
-            return
+            return []
+        budget = action.budget
+        if budget and not await self.store.spend(budget.purse, entry.alert.id, budget.limit):
+            return [Gather(entry, action.channel, budget.digest_due)]
         self.busy.add(entry.alert.id)
         self.lanes[channel] = asyncio.create_task(self._deliver(entry, channel), name=entry.alert.id)
+        return []
 
     def _reap(self) -> None:
         """Forgets the deliveries that ended; raises what one of them could not deal with."""
@@ -164,8 +196,8 @@ class _Loop:
                 self.busy.discard(task.get_name())
                 task.result()
 
-    def _channel(self, entry: Entry) -> str:
-        channel = self.notifier.channel(entry.alert)
+    def _channel(self, action: Deliver) -> str:
+        channel = action.channel or self.notifier.channel(action.entry.alert)
         return self.notifier.fallback if self.broken.get(channel, 0) > self.clock() else channel
 
     def _until_next(self) -> float:
@@ -173,12 +205,23 @@ class _Loop:
         left = [end - self.clock() for end in self.rests.values()]
         return min([POLL, *(max(wait / MICROSECONDS, 0.001) for wait in left if wait > 0)])
 
+    def _tell_of_ended_mutes(self, now: int) -> None:
+        for mute in self.routing.expired(now):
+            if mute.name not in self.ended:
+                self.ended.add(mute.name)
+                _log.warning("%s has ended and mutes nothing any more", mute)
+
     async def _postpone(self, action: Wait) -> None:
+        if self.drain and action.planned and action.entry.alert.id not in self.given_up:
+            self.given_up.add(action.entry.alert.id)
+            self.done.waiting += 1
         if action.entry.not_before < action.until:
             await self.store.postpone(action.entry.alert.id, action.until)
 
     async def _deliver(self, entry: Entry, channel: str) -> None:
         try:
+            if await aftermath.withdrawn(self.store, entry.alert, self.clock()):
+                return
             previous = entry.receipt or await self._looked_up(entry, channel)
             if previous is None:
                 await self.store.begin(entry.alert.id, Begun(channel, self.clock()))
@@ -201,7 +244,7 @@ class _Loop:
         else:
             self.strikes.pop(channel, None)
             self._rest(channel, self.notifier.pace)
-            await self._note(entry.alert.id, msgspec.structs.replace(receipt, at=self.clock()))
+            await self._note(entry.alert, previous, receipt)
             self.done.sent += 1
 
     async def _looked_up(self, entry: Entry, channel: str) -> Receipt | None:
@@ -221,19 +264,25 @@ class _Loop:
         except Permanent as problem:
             _log.error("alert %s may be shown twice: its delivery broke and %s", entry.alert.id, problem)
             found = {}
+        alerts = {one.alert.id: one.alert for one in (*self.page, entry)}
         for name, receipt in found.items():
-            await self._note(name, msgspec.structs.replace(receipt, at=self.clock()))
+            await self._note(alerts[name], None, receipt)
         self.absent = {name: one.at for name, one in doubts.items() if name not in found}
         self.done.sent += len(found)
         return found.get(entry.alert.id)
 
-    async def _note(self, alert_id: str, receipt: Receipt) -> None:
-        """Insists: what was shown and is not noted has to be looked for."""
+    async def _note(self, alert: Alert, previous: Receipt | None, receipt: Receipt) -> None:
+        """Insists: what was shown and is not noted has to be looked for. What follows from it is laid out before."""
+        now = self.clock()
+        receipt = msgspec.structs.replace(receipt, at=now)
+        notices = aftermath.follow_ups(alert, previous, self.routing, now)
         while True:
             try:
-                return await self.store.receipt(alert_id, receipt)
+                for notice in notices:
+                    await self.store.put(notice)
+                return await self.store.receipt(alert.id, receipt)
             except StoreUnavailable as error:
-                _log.error("alert %s was delivered but cannot be noted: %s", alert_id, error)
+                _log.error("alert %s was delivered but cannot be noted: %s", alert.id, error)
                 if self.stop.is_set():
                     raise
                 await self.sleep(1.0)
@@ -253,7 +302,7 @@ class _Loop:
             await self._refused(entry, str(problem))
             return
         _log.error("channel %s: %s; its alerts go to %s meanwhile", channel, problem, self.notifier.fallback)
-        self.broken[self.notifier.channel(entry.alert)] = self.clock() + round(MEND * MICROSECONDS)
+        self.broken[channel] = self.clock() + round(MEND * MICROSECONDS)
         await self._failed(entry, str(problem), 0.0)
 
     async def _refused(self, entry: Entry, reason: str) -> None:

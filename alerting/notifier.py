@@ -12,13 +12,22 @@ from audit.finding import Severity
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """Proof that one revision was shown, and where. `at` (microseconds since the epoch) is the dispatcher's to fill."""
+    """Proof that one revision was shown, and where. `at` (microseconds since the epoch) is the dispatcher's to fill.
+
+    Without a channel no message of its own was shown: `message_id` says what became of it ("digest:ID", "muted:...",
+    "withdrawn").
+    """
 
     revision: int
     severity: Severity
     channel: str
     message_id: str
     at: int = 0
+
+    @property
+    def posted(self) -> bool:
+        """Whether there is a message."""
+        return self.channel != ""
 
 
 class Begun(msgspec.Struct, frozen=True):

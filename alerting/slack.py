@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,10 +13,11 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from alerting.alert import Alert
+from alerting.notice import is_notice
 from alerting.notifier import Gone, Permanent, Receipt, Retry, WrongChannel
 from alerting.plain import plain
-from alerting.route import Route, channel_of
 from alerting.slack_message import EVENT_TYPE, Message, render, without_blocks
+from alerting.slack_notice import render_notice
 from audit.event import MICROSECONDS
 from audit.finding import SEVERITIES
 
@@ -27,7 +28,7 @@ HISTORY_PAGE, MOST_PAGES = 200, 25
 CLOCKS_APART = 120.0
 """Seconds Slack's clock may be behind ours when messages are looked for."""
 
-_CHANNEL_ID = re.compile(r"[CDG][A-Z0-9]+")
+_CHANNEL_ID, _USER_ID = re.compile(r"[CDG][A-Z0-9]+"), re.compile(r"[UW][A-Z0-9]+")
 _BLOCKS_REFUSED = {"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"}
 _CHANNEL_REFUSED = {
     "channel_not_found",
@@ -57,13 +58,12 @@ class SlackNotifier:
 
     pace = 1.0
 
-    def __init__(self, token: str, channel: str, base_url: str = BASE_URL, routes: Sequence[Route] = ()) -> None:
+    def __init__(self, token: str, channel: str, base_url: str = BASE_URL) -> None:
         if urlsplit(base_url).scheme not in ("http", "https"):
             raise ValueError(f"AUDITWATCH_SLACK_BASE_URL must begin with https://, not {base_url!r}")
         self._client = AsyncWebClient(token=token, base_url=base_url, retry_handlers=[])
         self._client.proxy = None  # the SDK ignores NO_PROXY; aiohttp's session (trust_env) does not
         self._channel = channel
-        self._routes = tuple(routes)
         self._ids: dict[str, str] = {}
         self._bot: str | None = None
 
@@ -76,8 +76,8 @@ class SlackNotifier:
         return self._channel
 
     def channel(self, alert: Alert) -> str:
-        """The channel of the alert's route."""
-        return channel_of(alert, self._routes, self._channel)
+        """The channel that is set: routes are the dispatcher's."""
+        return self._channel
 
     async def close(self) -> None:
         """Closes the shared connection."""
@@ -92,7 +92,7 @@ class SlackNotifier:
             Gone: the message was deleted.
             WrongChannel, Permanent: token, channel or scope are wrong; the message says what to mend.
         """
-        message = render(alert)
+        message = render_notice(alert) if is_notice(alert) else render(alert)
         if previous is None:
             try:
                 return await self._send(alert, message, {"channel": channel})
@@ -130,13 +130,17 @@ class SlackNotifier:
     async def _bot_id(self) -> str | None:
         """Which bot we are: anybody may post a message that says it shows an alert."""
         if self._bot is None:
-            self._bot = str((await self._ask("auth.test", {})).get("bot_id") or "")
+            self._bot = str((await self._ask("auth.test", params={})).get("bot_id") or "")
         return self._bot or None
 
     async def _id_of(self, channel: str) -> str:
-        """Reading a channel takes its id; posting to it also takes its name."""
+        """Reading a channel takes its id; posting to it also takes its name, or the id of a user."""
         if channel in self._ids or _CHANNEL_ID.fullmatch(channel):
             return self._ids.get(channel, channel)
+        if _USER_ID.fullmatch(channel):
+            opened = (await self._ask("conversations.open", {"users": channel})).get("channel")
+            self._ids[channel] = str(opened.get("id") if isinstance(opened, dict) else channel)
+            return self._ids[channel]
         async for known in self._pages("conversations.list", "channels", {"limit": HISTORY_PAGE}):
             self._ids[f"#{known.get('name')}"] = self._ids[str(known.get("name"))] = str(known.get("id"))
         if channel not in self._ids:
@@ -171,7 +175,7 @@ class SlackNotifier:
             Retry: Slack is out of reach.
             Permanent: the token is refused; the message says what to mend.
         """
-        answer = await self._ask("auth.test", {})
+        answer = await self._ask("auth.test", params={})
         return f"{plain(str(answer.get('user')), 80)} in {plain(str(answer.get('team')), 80)}"
 
     async def _call(self, place: dict[str, str], message: Message) -> tuple[str, str]:

@@ -16,11 +16,14 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from alerting import store_scripts as scripts
 from alerting.alert import Alert, from_line, gravity, to_line
 from alerting.case import Case
+from alerting.notice import is_notice
 from alerting.notifier import Begun, Receipt
 from audit.finding import SEVERITIES
 
 DELIVERED_KEPT = 30 * 86_400
 """Seconds Redis keeps an alert after its newest revision was delivered; what is not delivered never expires."""
+SPENT_KEPT = 3 * 86_400
+"""Seconds Redis keeps what was spent of a day's budget."""
 
 
 class StoreUnavailable(Exception):
@@ -100,7 +103,15 @@ class AlertStore(Protocol):
         ...
 
     async def list(self, limit: int) -> Entries:
-        """The newest alerts by their time, newest first."""
+        """The newest alerts by their time, newest first; notices are left out."""
+        ...
+
+    async def spend(self, purse: str, alert_id: str, limit: int) -> bool:
+        """Whether a message may be posted: it has its place in the purse, or takes one of the `limit` there are."""
+        ...
+
+    async def spent(self, purse: str) -> int:
+        """How many messages took a place in a purse."""
         ...
 
 
@@ -111,6 +122,7 @@ class MemoryAlertStore:
         self._entries: dict[str, Entry] = {}
         self._cases: dict[str, Case] = {}
         self._delivered: dict[str, None] = {}
+        self._purses: dict[str, set[str]] = {}
         self._delivered_kept = delivered_kept
 
     async def put(self, alert: Alert) -> bool:
@@ -183,7 +195,19 @@ class MemoryAlertStore:
         return True
 
     async def list(self, limit: int) -> Entries:
-        return sorted(self._entries.values(), key=lambda entry: (-entry.alert.time, entry.alert.id))[:limit]
+        alerts = [entry for entry in self._entries.values() if not is_notice(entry.alert)]
+        return sorted(alerts, key=lambda entry: (-entry.alert.time, entry.alert.id))[:limit]
+
+    async def spend(self, purse: str, alert_id: str, limit: int) -> bool:
+        if len(self._purses) >= _MOST_PURSES and purse not in self._purses:
+            del self._purses[next(iter(self._purses))]
+        taken = self._purses.setdefault(purse, set())
+        if len(taken) < limit:
+            taken.add(alert_id)
+        return alert_id in taken
+
+    async def spent(self, purse: str) -> int:
+        return len(self._purses.get(purse, ()))
 
     def _undelivered(self) -> Entries:
         return [entry for alert_id, entry in self._entries.items() if alert_id not in self._delivered]
@@ -203,6 +227,7 @@ def _order(entry: Entry) -> tuple[int, tuple[int, int, str] | str]:
     return entry.not_before, entry.alert.id if entry.not_before else gravity(entry.alert)
 
 
+_MOST_PURSES = 1_000
 _LATEST = 10**14 - 1
 """The last millisecond an order knows (year 5138): gravity and time share the 53 bits of a sorted set's score."""
 
@@ -223,6 +248,7 @@ class RedisAlertStore:
         self._client = client
         self._root = f"{{{prefix}}}:alert:"
         self._sets = [f"{{{prefix}}}:{name}" for name in ("ready", "waiting", "index")]
+        self._purses = f"{{{prefix}}}:spent:"
 
     @classmethod
     def connect(cls, url: str, prefix: str = "auditwatch:alerts") -> RedisAlertStore:
@@ -237,10 +263,9 @@ class RedisAlertStore:
         rank = SEVERITIES.index(alert.severity)
         time = min(max(alert.time // 1000, 0), _LATEST)
         order = (len(SEVERITIES) - 1 - rank) * (_LATEST + 1) + time
-        blob = to_line(alert)
-        return bool(
-            await self._run(scripts.PUT, alert.id, alert.id, alert.revision, rank, order, time, blob, self._root)
-        )
+        listed = "" if is_notice(alert) else time
+        values = (alert.id, alert.revision, rank, order, listed, to_line(alert), self._root)
+        return bool(await self._run(scripts.PUT, alert.id, *values))
 
     async def due(self, limit: int, now: int) -> Entries:
         return self._entries(await self._run(scripts.DUE, "", now, limit))
@@ -283,6 +308,13 @@ class RedisAlertStore:
 
     async def list(self, limit: int) -> Entries:
         return self._entries(await self._run(scripts.LIST, "", limit))
+
+    async def spend(self, purse: str, alert_id: str, limit: int) -> bool:
+        key = self._purses + purse
+        return bool(await self._ask(self._client.eval(scripts.SPEND, 1, key, alert_id, limit, SPENT_KEPT)))
+
+    async def spent(self, purse: str) -> int:
+        return int(await self._ask(self._client.scard(self._purses + purse)))
 
     def _entries(self, rows: Any) -> Entries:
         return [_entry(*row) for row in rows if row[0] is not None]

@@ -13,7 +13,7 @@ local old = redis.call('HMGET', KEYS[1], 'revision', 'rank')
 if old[1] and tonumber(old[1]) >= tonumber(ARGV[2]) then return 0 end
 redis.call('HSET', KEYS[1], 'alert', ARGV[6], 'revision', ARGV[2], 'rank', ARGV[3], 'order', ARGV[4])
 redis.call('PERSIST', KEYS[1])
-redis.call('ZADD', KEYS[4], ARGV[5], ARGV[1])
+if ARGV[5] ~= '' then redis.call('ZADD', KEYS[4], ARGV[5], ARGV[1]) end
 local graver = old[2] and tonumber(ARGV[3]) > tonumber(old[2])
 if graver or not redis.call('ZSCORE', KEYS[3], ARGV[1]) then
   redis.call('ZREM', KEYS[3], ARGV[1])
@@ -114,3 +114,11 @@ for _, id in ipairs(redis.call('ZREVRANGEBYSCORE', KEYS[4], '+inf', '-inf', 'LIM
 end
 return found
 """
+
+SPEND = """
+if redis.call('SISMEMBER', KEYS[1], ARGV[1]) == 1 then return 1 end
+if redis.call('SCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
+redis.call('SADD', KEYS[1], ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+return 1
+"""  # KEYS: the purse alone

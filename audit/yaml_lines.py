@@ -73,23 +73,28 @@ class Lines:
 
     def line(self, place: Place) -> int:
         """The line (from 1) of a place such as ("users", 3, "roles"), or of the nearest place around it."""
-        node, line = self._root, 1
+        return self.position(place)[0]
+
+    def position(self, place: Place) -> tuple[int, int]:
+        """Line and column (from 1) of a place, or of the nearest place around it."""
+        node, mark = self._root, None
         for step in place:
             found = _child(node, step)
             if found is None:
                 break
-            line, node = found
-        return line
+            mark, node = found
+        return (mark.line + 1, mark.column + 1) if mark else (1, 1)
 
 
-def _child(node: Any, step: str | int) -> tuple[int, Any] | None:
+def _child(node: Any, step: str | int) -> tuple[Any, Any] | None:
+    """Where something in a node begins, and its own node."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             if key.value == step:
-                return key.start_mark.line + 1, value
+                return key.start_mark, value
     if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
         item = node.value[step]
-        return item.start_mark.line + 1, item
+        return item.start_mark, item
     return None
 
 

@@ -4,7 +4,7 @@
 
 Each victim is a person of a simulated organisation, whose life goes on every day. Among it the thief does the same deed
 again and again: he reads another bucket, with another tool, from another country. The deed has become usual once it is
-below the bar of a finding. Beside what auditwatch does, with what is suspected held, the figure without it: everything
+not suspected any more. Beside what auditwatch does, with what is suspected held, the figure without it: everything
 is learnt at once. Rules, which would speak as well, are left out, and so are peers and verdicts: nobody ever looks.
 """
 
@@ -47,7 +47,10 @@ STEPS = ("user_agent", "source_ip", "country", "resource")
 
 
 class Outcome(NamedTuple):
-    """Until the deed was usual: days (None: not within LONGEST), deeds done, and how many of them raised a finding."""
+    """Until the deed was usual: days (None: not within LONGEST), deeds done, and the findings that told of them.
+
+    What repeats a pending finding is suspected, and not told again.
+    """
 
     days: int | None
     deeds: int
@@ -63,7 +66,8 @@ class Account:
         self._detections = detections
         self._processor = Processor(Score(self._hear), MemoryStateStore(), self._emit)
         self._judged: dict[str, Deed] = {}
-        self._told: set[str] = set()
+        self._suspected: set[str] = set()
+        self.findings = 0
         self._offset = 0
         self.day = 0
 
@@ -75,7 +79,7 @@ class Account:
             await self.live([])
 
     async def live(self, deeds: Sequence[AuditEvent]) -> list[bool]:
-        """One day with these deeds at their time of day; whether each raised a finding."""
+        """One day with these deeds at their time of day; whether each was suspected."""
         turn, shift = self.day // SEASON, self.day * DAY
         begin = self._start + self.day % SEASON * DAY
         own = [event for event in self.life if begin <= event.time < begin + DAY]
@@ -84,7 +88,7 @@ class Account:
         for event in sorted([*today, *mine], key=lambda event: event.time):
             await self._fold(event)
         self.day += 1
-        return [deed.id in self._told for deed in mine]
+        return [deed.id in self._suspected for deed in mine]
 
     async def _fold(self, event: AuditEvent) -> None:
         payload = encode(Packet("raw", [mark(self._offset)], [event]))
@@ -92,7 +96,8 @@ class Account:
         self._offset += 1
 
     def _hear(self, deeds: Sequence[Deed]) -> None:
-        self._told |= {deed.event.id for deed in deeds if deed.findings}
+        self._suspected |= {deed.event.id for deed in deeds if deed.findings or deed.repeats}
+        self.findings += sum(bool(deed.findings) and deed.event.id.startswith("theft") for deed in deeds)
 
     async def _emit(self, *_: Any) -> None:
         """Nobody is told."""
@@ -117,44 +122,37 @@ def every_day(deed: AuditEvent, times: int, day: int) -> list[AuditEvent]:
 
 
 async def repeat(account: Account, deed: AuditEvent, times: int, longest: int = LONGEST) -> Outcome:
-    """The deed so many times a day, until its first time of a day raises nothing."""
-    done = findings = 0
+    """The deed so many times a day, until its first time of a day is not suspected."""
     for day in range(longest):
-        told = await account.live(every_day(deed, times, account.day))
-        if not told[0]:
-            return Outcome(day, done, findings)
-        done, findings = done + times, findings + sum(told)
-    return Outcome(None, done, findings)
+        suspected = await account.live(every_day(deed, times, account.day))
+        if not suspected[0]:
+            return Outcome(day, day * times, account.findings)
+    return Outcome(None, longest * times, account.findings)
 
 
 async def burst(account: Account, deed: AuditEvent, times: int) -> Outcome:
     """The deed many times in one hour, then once a day for a week: has it become usual?"""
-    told = await account.live(every_day(deed, times, account.day))
-    findings = sum(told)
-    for day in range(1, 8):
-        told = await account.live(every_day(deed, 1, account.day))
-        if not told[0]:
-            return Outcome(day, times + day - 1, findings)
-        findings += 1
-    return Outcome(None, times + 7, findings)
+    await account.live(every_day(deed, times, account.day))
+    after = await repeat(account, deed, 1, 7)
+    return after._replace(days=None if after.days is None else after.days + 1, deeds=times + after.deeds)
 
 
 async def by_steps(account: Account, deed: AuditEvent, times: int, longest: int = LONGEST) -> Outcome:
     """One trait of the deed after the other: the next as soon as the one before is usual."""
     usual = account.life[-1]
     current = replace(usual, id="step", time=deed.time)
-    days = done = findings = 0
+    days = done = 0
     for step in STEPS:
         current = replace(current, **{step: getattr(deed, step)})
         current = replace(current, asn=deed.asn) if step == "source_ip" else current
         if step == "resource":
             current = replace(current, source=deed.source, action=deed.action)
         outcome = await repeat(account, current, times, longest - days)
-        done, findings = done + outcome.deeds, findings + outcome.findings
+        done += outcome.deeds
         if outcome.days is None:
-            return Outcome(None, done, findings)
+            return Outcome(None, done, account.findings)
         days += outcome.days
-    return Outcome(days, done, findings)
+    return Outcome(days, done, account.findings)
 
 
 def victims(users: int, seed: int, most: int) -> Iterator[list[AuditEvent]]:

@@ -20,7 +20,7 @@ from typing import Any
 
 TICK = 0.001
 """Seconds of CPU time between looks, asked for; the kernel rounds up to its own tick."""
-COLLECTOR, SAMPLER, OUTSIDE = "garbage collection", "this sampler", "threads without Python"
+COLLECTOR, SAMPLER, OUTSIDE, REST = "garbage collection", "this sampler", "threads without Python", "the rest"
 
 Booked = Callable[[FrameType | None, bool], str]
 """The stage of a frame; whether it is the main thread's."""
@@ -99,7 +99,7 @@ class Stages:
     The callers of last resort (the event loop) count only where nobody nearer is named.
 
     Args:
-        table: "file.py:qualified.name", "file.py" or "folder/" -> stage; a file is known by how its path ends.
+        table: "file.py:qualified.name", "file.py", or how the path of several goes on behind a folder -> stage.
         outer: the same, of frames that count only where no other does.
         others: the stage of threads that are not the main one.
     """
@@ -112,7 +112,6 @@ class Stages:
         """See Booked."""
         if not main:
             return self._others
-        last = "the rest"
         resort: str | None = None
         while frame is not None:
             code = frame.f_code
@@ -123,16 +122,17 @@ class Stages:
                 return near
             resort = resort or far
             frame = frame.f_back
-        return resort or last
+        return resort or REST
 
 
 def _find(code: CodeType, table: dict[str, str]) -> str | None:
-    """The longest entry that fits says it: a function's before its file's, a file's before its folder's."""
+    """A function's own entry comes before its file's, and that before one for many; of those the longest."""
     path = code.co_filename
     fitting = [
         place
         for place in table
-        if (f"{path}:{code.co_qualname}".endswith(f"/{place}") or path.endswith(f"/{place}"))
-        or (place.endswith("/") and f"/{place}" in path)
+        if f"{path}:{code.co_qualname}".endswith(f"/{place}")
+        or path.endswith(f"/{place}")
+        or (".py" not in place and f"/{place}" in path)
     ]
-    return table[max(fitting, key=lambda place: (":" in place, len(place)))] if fitting else None
+    return table[max(fitting, key=lambda place: (":" in place, ".py" in place, len(place)))] if fitting else None

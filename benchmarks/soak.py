@@ -63,7 +63,7 @@ def growth(found: Sequence[dict[str, float]], start: float) -> float:
 def main(events: int = 1_000_000) -> None:
     """Prints the table as it grows."""
     print(
-        f"\nSoak: {events:,} events of about {PEOPLE:,} principals; memory resident since the line before, median and most"
+        f"\nSoak: {events:,} events of about {PEOPLE:,} principals; memory resident since the line before: median, most"
     )
     found = []
     for each in readings(events):

@@ -32,7 +32,8 @@ def main(users: int, days: int, seeds: str, out: Path) -> None:
 
 def _table(users: int, days: int, seed: int) -> Matrix:
     organisation = simulate(users, days, seed)
-    return matrix(events_of(organisation, context_of(organisation), attacks=False))
+    context = context_of(organisation)
+    return matrix(events_of(organisation, context, attacks=False), context)
 
 
 if __name__ == "__main__":

@@ -8,15 +8,21 @@ from __future__ import annotations
 
 from benchmarks import live
 from benchmarks.data import attacked, distinct, ordinary
-from benchmarks.sampler import COLLECTOR, OUTSIDE, SAMPLER, Stages
+from benchmarks.sampler import COLLECTOR, OUTSIDE, REST, SAMPLER, Stages
 
-READ, IDENTIFY, PACK, DECODE = "split and decode", "identify", "pack for the next stage", "decode packets"
-NORMALISE, REPEATS, OBSERVE, TERMS = "normalise", "repeats", "observe", "first-seen terms"
-AGAIN, RULES, FEATURES, FOREST = "decode the record again", "rules", "features", "forest, rarity, calibration"
-LEARN, GUESS, ANOMALY, SIGNALS = "learn", "guess and go back", "anomaly findings", "signals"
+READ, NORMALISE, IDENTIFY = "split and decode records", "normalise", "identify"
+PACK, PRODUCE, FETCH = "pack for the next stage", "broker client: produce, ask", "broker client: fetch (its thread)"
+DECODE, REPEATS, OBSERVE = "decode packets", "repeats", "observe, peers"
+TERMS, AGAIN, RULES = "first-seen terms", "decode the record for the rules", "rules"
+FEATURES, FOREST, LEARN = "features", "forest, rarity, calibration", "learn, hold, release"
+GUESS, ANOMALY, SLOW, SIGNALS = (
+    "guess and go back",
+    "anomaly findings",
+    "slow campaigns, peaks",
+    "signals, rest of score",
+)
 CORRELATE, LOAD, STORE, REDIS = "correlate", "load states", "pack states", "Redis client"
-PRODUCE, FETCH, LOOP, FAUST = "broker client: produce, ask", "broker client: fetch (its thread)", "event loop", "Faust"
-SHELL, CLOCK, REST = "shell, processor, metrics", "clock and time passing", "the rest"
+CLOCK, SHELL, LOOP, FAUST = "clock and time passing", "shell, processor, metrics", "event loop", "Faust"
 
 STAGES = {
     "audit/sources/reader.py": READ,
@@ -24,77 +30,62 @@ STAGES = {
     "streams/normalise.py": NORMALISE,
     "audit/identity.py": IDENTIFY,
     "audit/context": IDENTIFY,
-    "audit/context_people.py": IDENTIFY,
     "audit/network.py": IDENTIFY,
     "streams/packet.py": PACK,
     "streams/kafka.py:partition_of": PACK,
     "streams/processor.py:Processor._admit": DECODE,
     "streams/processor.py:Processor._read": DECODE,
     "streams/pipeline.py:Score.decode": DECODE,
-    "streams/pipeline.py:Correlate.decode": CORRELATE,
     "streams/principal.py:Principal.is_repeat": REPEATS,
-    "streams/principal.py:_code": REPEATS,
-    "detectors/observation.py": OBSERVE,
-    "detectors/terms.py:Terms.pack": STORE,
-    "detectors/terms.py:Terms.unpack": LOAD,
-    "detectors/terms.py": TERMS,
+    "streams/pipeline.py:_deed": OBSERVE,
     "streams/principal.py:Principal.meet": TERMS,
     "streams/ruling.py:apply_rules": AGAIN,
     "streams/ruling.py": RULES,
     "rules/": RULES,
-    "detectors/features.py:features": FEATURES,
-    "detectors/features.py:learn": LEARN,
-    "detectors/features.py:notice": LEARN,
-    "streams/principal.py:Principal.release": LEARN,
+    "streams/principal.py:Principal.row": FEATURES,
     "detectors/model.py:Model.score": FOREST,
-    "detectors/forest.py": FOREST,
-    "detectors/rarity.py": FOREST,
-    "detectors/calibrate.py": FOREST,
-    "detectors/anomaly.py": ANOMALY,
-    "detectors/explain.py": ANOMALY,
+    "streams/principal.py:Principal.learn": LEARN,
+    "streams/principal.py:Principal.hold": LEARN,
+    "streams/principal.py:Principal.release": LEARN,
     "streams/estimate.py": GUESS,
     "streams/deed.py": GUESS,
-    "streams/principal.py:Principal.copy_of_usual": GUESS,
-    "streams/principal.py:Principal.restore": GUESS,
+    "detectors/anomaly.py": ANOMALY,
+    "streams/campaigns.py": SLOW,
+    "streams/principal.py:Principal.score": SLOW,
     "streams/pipeline.py:_signals": SIGNALS,
     "streams/pipeline.py:Score.fold": SIGNALS,
-    "streams/pipeline.py:Correlate.": CORRELATE,
+    "streams/pipeline.py:Score._judge": SIGNALS,
+    "streams/pipeline.py:Correlate.decode": CORRELATE,
     "streams/pipeline.py:Correlate.fold": CORRELATE,
     "streams/pipeline.py:Correlate.pack": CORRELATE,
     "streams/pipeline.py:Correlate.unpack": CORRELATE,
     "streams/ticking.py": CORRELATE,
     "streams/agenda.py": CORRELATE,
-    "rules/correlation_windows.py": CORRELATE,
-    "rules/correlation_window.py": CORRELATE,
-    "rules/correlation_fold.py": CORRELATE,
+    "rules/correlation_": CORRELATE,
     "alerting/": CORRELATE,
     "streams/processor.py:Processor._states": LOAD,
-    "streams/processor.py:Processor._unpacked": LOAD,
-    "streams/principal.py:Principal.unpack": LOAD,
     "streams/processor.py:Processor._packed": STORE,
     "streams/principal.py:Principal.pack": STORE,
-    "detectors/baseline.py:Baseline.pack": STORE,
+    "streams/store.py": REDIS,
     "redis/": REDIS,
-    "streams/store.py:": REDIS,
-    "aiokafka/": PRODUCE,
     "streams/kafka_log.py": PRODUCE,
+    "aiokafka/": PRODUCE,
     "streams/clock.py": CLOCK,
     "streams/passage.py": CLOCK,
-    "streams/engine.py:Engine._pass_time": CLOCK,
     "streams/engine.py": SHELL,
     "streams/shell.py": SHELL,
     "streams/processor.py": SHELL,
     "streams/outlet.py": SHELL,
     "streams/metrics.py": SHELL,
     "streams/worker.py:build": SHELL,
-    "streams/worker.py:_fresh": SHELL,
     "prometheus_client/": SHELL,
 }
+"""Where each stage begins; what it calls belongs to it unless that is named itself."""
 OUTER = {"asyncio/": LOOP, "selectors.py": LOOP, "faust/": FAUST, "mode/": FAUST}
 ORDER = (
     READ, NORMALISE, IDENTIFY, PACK, PRODUCE, FETCH, DECODE, REPEATS, OBSERVE, TERMS, AGAIN, RULES, FEATURES, FOREST,
-    LEARN, GUESS, ANOMALY, SIGNALS, CORRELATE, LOAD, STORE, REDIS, CLOCK, SHELL, LOOP, FAUST, COLLECTOR, OUTSIDE,
-    REST,
+    LEARN, GUESS, ANOMALY, SLOW, SIGNALS, CORRELATE, LOAD, STORE, REDIS, CLOCK, SHELL, LOOP, FAUST, COLLECTOR,
+    OUTSIDE, REST,
 )  # fmt: skip
 
 

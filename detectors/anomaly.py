@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from audit.event import AuditEvent
 from audit.finding import RISK, Finding, stable_id
-from detectors.baseline import Baseline
 from detectors.explain import clip, explain
 from detectors.features import observe
+from detectors.known import Known
 from detectors.model import HIGH_ABOVE, Model
 
 DETECTION = "anomaly.forest"
@@ -16,14 +16,12 @@ PER_DECADE = 15
 """Risk that a strangeness of high severity gains each time it is ten times as rare."""
 
 
-def anomaly_finding(
-    model: Model, baseline: Baseline, event: AuditEvent, row: Sequence[float], strangeness: float
-) -> Finding:
-    """The finding for a strange event; `baseline` as it was when `row` was computed. The caller sets `version`.
+def anomaly_finding(model: Model, known: Known, event: AuditEvent, row: Sequence[float], strangeness: float) -> Finding:
+    """The finding for a strange event; `known` as it was when `row` was computed. The caller sets `version`.
 
     Its id follows from the event alone, so that another model's word on the same event is the same finding.
     """
-    severity = model.severity(strangeness, baseline)
+    severity = model.severity(strangeness, known.baseline)
     return Finding(
         id=stable_id("anomaly", event.source, event.id),
         time=event.time,
@@ -35,7 +33,7 @@ def anomaly_finding(
         principal=event.actor.id,
         entity=f"user:{event.actor.id}",
         event_ids=(event.id,),
-        reasons=explain(model, baseline, observe(event), event, row),
+        reasons=explain(model, known, observe(event, known.context), event, row),
     )
 
 

@@ -9,20 +9,25 @@ from ipaddress import ip_address, ip_network
 
 import msgspec
 
+from audit.context import EMPTY, Context
 from audit.event import MICROSECONDS, ActorKind, AuditEvent
+from audit.network import LONGEST_ADDRESS
+from detectors.lens import Place, lens_of
 
 LAST_SECOND = 2**32 - 1
 KINDS: tuple[ActorKind, ...] = ("human", "service", "contractor", "unknown")
 
 _CACHED_CHARS = 160  # longer texts are worked out anew, so that the caches stay small whatever is logged
 _AGENT_CHARS = 256
+_HALF = 2**32 - 1
 
 
 class Observation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What is learnt of one event. `time` is in whole seconds since the epoch (2106 at the latest).
 
     `tokens` are 64-bit hashes of action, resource, country, autonomous system, family of user agent and network, the
-    same in every process; 0 stands for "not known". `kind` indexes `KINDS`.
+    same in every process; 0 stands for "not known". `kind` indexes `KINDS`. `offset` is how far (seconds) the
+    principal's clock is ahead of UTC, `place` where on earth the address is, `session` a hash of 32 bits.
     """
 
     time: int
@@ -31,27 +36,37 @@ class Observation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     denied: bool = False
     privileged: bool = False
     kind: int = 3
+    offset: int = 0
+    place: Place | None = None
+    session: int = 0
+    sensitive: bool = False
 
 
-def observe(event: AuditEvent) -> Observation:
-    """What a baseline can learn from an event; reads everything but `raw`."""
-    resource, outcome = event.resource, event.outcome
+def observe(event: AuditEvent, context: Context = EMPTY) -> Observation:
+    """What a baseline can learn from an event of a declared company; reads everything but `raw`."""
+    resource, outcome, address = event.resource, event.outcome, event.source_ip
+    lens = lens_of(context)
+    time = min(max(event.time // MICROSECONDS, 0), LAST_SECOND)
     deed = f"{event.source} {event.action} {resource.type}" if resource else f"{event.source} {event.action} "
     agent = event.user_agent
     return Observation(
-        min(max(event.time // MICROSECONDS, 0), LAST_SECOND),
+        time,
         (
             token("action " + deed),
             token(f"resource {resource.type} {resource.name}") if resource else 0,
             token("country " + event.country) if event.country else 0,
             token(f"asn {event.asn}") if event.asn is not None else 0,
             token("agent " + agent_family(agent[:_AGENT_CHARS])) if agent else 0,
-            token("network " + network(event.source_ip)) if event.source_ip else 0,
+            token("network " + network(address)) if address else 0,
         ),
         outcome == "failure",
         outcome == "denied",
         is_privileged(deed[:_CACHED_CHARS]),
         _KIND_INDEX[event.actor.kind],
+        lens.offset(event.actor.id, time),
+        lens.place(address) if address and len(address) <= LONGEST_ADDRESS else None,
+        (token("session " + event.session_id) & _HALF or 1) if event.session_id else 0,
+        lens.is_sensitive(event.source, resource) if resource else False,
     )
 
 

@@ -15,7 +15,9 @@ from detectors.features import FEATURES
 Floats = NDArray[np.float64]
 
 RAREST = 3
-MOST = 6.0
+TAIL = 0.01
+"""Share of the events that say how steeply rarity grows with a value."""
+MOST = 8.0
 """No single value counts as rarer than 1 in 10 ** MOST."""
 
 _GROUPS = [place for place, it in enumerate(FEATURES) if place == 0 or it.group != FEATURES[place - 1].group]
@@ -29,12 +31,14 @@ class Tails:
     def __init__(self, tails: tuple[float, ...], quantiles: tuple[tuple[float, ...], ...]) -> None:
         """`quantiles[i][j]` is what feature i exceeds in a share `tails[j]` of events; `tails` fall, quantiles rise.
 
-        Beyond the last quantile the logarithm goes on as steeply as it did on the whole from the first to the last.
+        Beyond the last quantile the logarithm goes on as steeply as it did from `TAIL` on.
         """
         self._levels = np.array([-log10(tail) for tail in tails])
         self._bounds = np.array(quantiles, dtype=np.float64)
-        width = self._bounds[:, -1] - self._bounds[:, 0]
-        self._slopes = np.where(width > 0, (self._levels[-1] - self._levels[0]) / np.where(width > 0, width, 1.0), 1.0)
+        start = max(place for place, tail in enumerate(tails[:-1]) if tail >= TAIL or place == 0)
+        width = self._bounds[:, -1] - self._bounds[:, start]
+        rise = self._levels[-1] - self._levels[start]
+        self._slopes = np.where(width > 0, rise / np.where(width > 0, width, 1.0), 1.0)
         self._columns = np.arange(len(quantiles))
 
     def levels(self, rows: Floats) -> Floats:

@@ -13,12 +13,14 @@ import sklearn
 from numpy.typing import NDArray
 from sklearn.ensemble import IsolationForest
 
+from audit.context import EMPTY, Context
 from audit.event import MICROSECONDS, AuditEvent, rfc3339
 from detectors.baseline import YOUNG_EVENTS, YOUNG_SECONDS, Baseline
 from detectors.calibrate import MIN_SCORES, calibrate
 from detectors.features import FEATURES, features, learn, observe
 from detectors.forest import Forest
 from detectors.model import HIGH_ABOVE, Card, Model
+from detectors.peers import NONE, build, group_names
 from detectors.rarity import Tails
 
 TAILS = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005)
@@ -45,23 +47,36 @@ class Matrix:
     days: float
 
 
-def matrix(events: Iterable[AuditEvent], *, young: bool = False) -> Matrix:
-    """The training matrix of events in the order in which they came.
+def matrix(events: Iterable[AuditEvent], context: Context = EMPTY, *, young: bool = False) -> Matrix:
+    """The training matrix of a company's events in the order in which they came.
 
-    Anonymous actors have no baseline; while a baseline is young, events teach but give no row, unless `young`.
+    Anonymous actors have no baseline; while a baseline is young, events teach but give no row, unless `young`. What
+    peers share is gathered at the end of each event-time day, as a replay does.
     """
     rows, times, principals = array("d"), array("q"), array("q")
+    kinds: dict[str, str] = {}
     baselines: dict[str, Baseline] = {}
     numbers: dict[str, int] = {}
+    snapshot, day = NONE, 0
+
+    def groups_of(name: str) -> tuple[str, ...]:
+        return group_names(context.person(name), kinds[name])
+
     for event in events:
-        if event.actor.identity == "anonymous":
+        actor = event.actor
+        if event.time >= day + _DAY:
+            day = event.time // _DAY * _DAY
+            snapshot = build(baselines.items(), groups_of, day)
+        if actor.identity == "anonymous":
             continue
-        baseline = baselines.setdefault(event.actor.id, Baseline())
-        observation = observe(event)
+        kinds[actor.id] = actor.kind
+        baseline = baselines.setdefault(actor.id, Baseline())
+        observation = observe(event, context)
         if young or not baseline.young:
-            rows.extend(features(baseline, observation))
+            groups = snapshot.peers_of(context.person(actor.id), actor.kind)
+            rows.extend(features(baseline, observation, groups))
             times.append(event.time)
-            principals.append(numbers.setdefault(event.actor.id, len(numbers)))
+            principals.append(numbers.setdefault(actor.id, len(numbers)))
         learn(baseline, observation)
     table = np.array(rows, dtype=np.float64).reshape(-1, len(FEATURES))
     moments = np.array(times, dtype=np.int64)
@@ -93,6 +108,7 @@ def thin(table: Matrix, per_hour: int = PER_HOUR) -> Matrix:
 
 def train(
     events: Iterable[AuditEvent],
+    context: Context = EMPTY,
     *,
     seed: int,
     n_estimators: int = 100,
@@ -104,9 +120,8 @@ def train(
     Raises:
         ValueError: when fewer than `MIN_SCORES` events come from baselines that are not young.
     """
-    return fit(
-        matrix(events), seed=seed, n_estimators=n_estimators, max_samples=max_samples, alerts_per_day=alerts_per_day
-    )
+    table = matrix(events, context)
+    return fit(table, seed=seed, n_estimators=n_estimators, max_samples=max_samples, alerts_per_day=alerts_per_day)
 
 
 def fit(
@@ -156,7 +171,10 @@ def fit(
 
 
 def plain_forest(rows: NDArray[np.float64], seed: int = 1, n_estimators: int = 100, max_samples: int = 256) -> Forest:
-    """An isolation forest of rows as they are, (n, features), and nothing around it. Deterministic."""
+    """An isolation forest of rows as they are, (n, features), and nothing around it. Deterministic.
+
+    `streams.evaluate` measures one on raw fields as the floor.
+    """
     fitted = IsolationForest(n_estimators=n_estimators, max_samples=min(max_samples, len(rows)), random_state=seed)
     return Forest.from_sklearn(fitted.fit(rows.astype(np.float32)))
 

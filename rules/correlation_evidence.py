@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from heapq import nsmallest
 from operator import itemgetter
+from typing import cast
 
 import msgspec
 
@@ -77,9 +78,9 @@ class Evidence(msgspec.Struct, array_like=True, gc=False):
         if fresh < len(events):
             events = {name: time for name, time in events.items() if time > self.events.get(name, -1)}
         self.events.update(events)
-        self.principals.update({entry.principal: None for entry in entries})
+        self.principals.update(dict.fromkeys([entry.principal for entry in entries]))
         if values:
-            self.values.update({str(entry.value): None for entry in entries})
+            self.values.update(dict.fromkeys(counted(entries)))
         self._span(entries[0].time, entries[-1].time)
         full = len(self.events) > 2 * MOST_EVENT_IDS
         if full:
@@ -128,3 +129,8 @@ class Evidence(msgspec.Struct, array_like=True, gc=False):
     def _span(self, earliest: int, latest: int) -> None:
         self.earliest = min(self.earliest, earliest) if self.earliest else earliest
         self.latest = max(self.latest, latest)
+
+
+def counted(entries: Sequence[Entry]) -> list[str]:
+    """The values of entries whose values are counted: texts."""
+    return cast("list[str]", [entry.value for entry in entries])

@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
 from rules.correlation import Entry
-from rules.correlation_evidence import MOST_EVENT_IDS, MOST_PRINCIPALS, MOST_VALUES, Basis, Evidence
+from rules.correlation_evidence import MOST_EVENT_IDS, MOST_PRINCIPALS, MOST_VALUES, Basis, Evidence, counted
 
 Span = tuple[int, int]
 """Times after the first and up to the second."""
@@ -18,26 +18,26 @@ Span = tuple[int, int]
 class Smallest:
     """The smallest so many of the texts it was told, in order."""
 
-    __slots__ = ("_known", "_most", "texts")
+    __slots__ = ("_most", "known", "texts")
 
     def __init__(self, most: int, texts: Iterable[str] = ()) -> None:
         self.texts: list[str] = []
         self._most = most
-        self._known: set[str] = set()
+        self.known: set[str] = set()
         self.add(texts)
 
     def add(self, texts: Iterable[str]) -> set[str]:
         """Returns those of the texts that were not known and are kept."""
-        fresh = {*texts} - self._known
+        fresh = {*texts} - self.known
         if fresh and len(self.texts) == self._most:
             largest = self.texts[-1]
             fresh = {text for text in fresh if text < largest}
         if not fresh:
             return fresh
         kept = sorted([*self.texts, *sorted(fresh)])
-        self._known |= fresh
+        self.known |= fresh
         if gone := kept[self._most :]:
-            self._known.difference_update(gone)
+            self.known.difference_update(gone)
             fresh.difference_update(gone)
         self.texts = kept[: self._most]
         return fresh
@@ -95,7 +95,7 @@ class Gathered:
             self._name(events, fresh)
         self.principals.add([entry.principal for entry in entries])
         if values:
-            self.values.add([str(entry.value) for entry in entries])
+            self.values.add(counted(entries))
         earliest, latest = entries[0].time, entries[-1].time
         self.earliest = min(self.earliest, earliest) if self.earliest else earliest
         self.latest = max(self.latest, latest)
@@ -108,9 +108,27 @@ class Gathered:
         for after, until in spans:
             self.add([entry for entry in late if after < entry.time <= until], values)
 
+    def forget(self, spilled: Evidence, left: Sequence[Entry]) -> None:
+        """No other events than these are known by their ids any more: in time an id not known counts as new."""
+        self._drop()
+        self._times = spilled.events.copy()
+        for entry in left:
+            self._times[entry.event_id] = max(entry.time, self._times.get(entry.event_id, entry.time))
+        self.count = spilled.count + len(self._times) - len(spilled.events)
+
+    def _drop(self) -> None:
+        """Ids that are no longer among those that are named."""
+        if self._named and len(self.ids) > MOST_EVENT_IDS:
+            self.ids = [*filter(self._named.known.__contains__, self.ids)]
+
+    def holds(self, spans: Sequence[Span], until: int) -> bool:
+        """Whether all matches within these spans up to a time were added."""
+        return not self.late and all(after >= until for after, _ in beyond(spans, self.spans))
+
     def basis(self) -> Basis:
         """What a finding tells of it."""
         fresh, self._fresh = self._fresh, []
+        self._drop()
         texts = self.principals.texts, self.values.texts
         return Basis(self.count, self.earliest, self.latest, tuple(self.ids), *texts, fresh)
 
@@ -120,11 +138,9 @@ class Gathered:
         self._times.update(events)
         if len(kept) < len(events):
             self.ids = sorted(sorted(self.ids), key=self._times.__getitem__)
-        if len(self._times) > MOST_EVENT_IDS:
+        if self._named or len(self._times) > MOST_EVENT_IDS:
             self._named = self._named or Smallest(MOST_EVENT_IDS, self.ids)
             kept = [*self._named.add(kept)]
-            largest = self._named.texts[-1]
-            self.ids = [name for name in self.ids if name <= largest] if kept else self.ids
         if kept:
             if self._fresh is not None:
                 self._fresh += kept

@@ -90,7 +90,10 @@ def fraction_measure(correlation: Correlation) -> Fraction:
 
 def holds(correlation: Correlation, numerator: int, denominator: int = 1) -> bool:
     """Whether a fraction satisfies the correlation's bounds."""
-    return all(COMPARE[op](numerator, number * denominator) for op, number in correlation.bounds)
+    for op, number in correlation.bounds:  # noqa: SIM110 - asked at every match
+        if not COMPARE[op](numerator, number * denominator):
+            return False
+    return True
 
 
 def amount(correlation: Correlation, entries: Sequence[Entry]) -> int:
@@ -144,19 +147,18 @@ def follows(correlation: Correlation, lanes: Sequence[Sequence[int]], time: int,
 
     `lanes` are the times of each rule's matches, ascending.
     """
-    return any(
-        any(_first(lanes[rule], time) == time for rule in clause.present)
-        and not any(_first(lanes[rule], time) <= end for rule in clause.missing)
-        and _met(correlation, [lanes[rule] for rule in clause.present], time, end)
-        for clause in correlation.clauses
-    )
+    for clause in correlation.clauses:
+        firsts = [_first(lanes[rule], time) for rule in clause.present]
+        if time not in firsts or any(_first(lanes[rule], time) <= end for rule in clause.missing):
+            continue
+        if max(firsts) <= end and (correlation.kind == "temporal" or _in_order(lanes, clause.present, time, end)):
+            return True
+    return False
 
 
-def _met(correlation: Correlation, lanes: Sequence[Sequence[int]], time: int, end: int) -> bool:
-    if correlation.kind == "temporal":
-        return all(_first(lane, time) <= end for lane in lanes)
-    for lane in lanes:
-        time = _first(lane, time) + 1
+def _in_order(lanes: Sequence[Sequence[int]], rules: Sequence[int], time: int, end: int) -> bool:
+    for rule in rules:
+        time = _first(lanes[rule], time) + 1
     return time <= end + 1
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
-from itertools import combinations
 from operator import itemgetter
 
 from rules.correlation import Correlation, Entry
@@ -135,7 +134,7 @@ class Present:
         last, edge = self._last, entry.time - self._span
         last[entry.rule] = entry.time
         if not self._clauses:
-            return sum(time > edge for time in last) >= self._need
+            return sum([time > edge for time in last]) >= self._need
         return any(all(last[rule] > edge for rule in clause) for clause in self._clauses)
 
     def late(self, entry: Entry) -> bool:
@@ -145,7 +144,10 @@ class Present:
 
     def cut(self, going: Sequence[Entry]) -> bool:
         """The oldest go."""
-        return all(entry.time < self._last[entry.rule] for entry in going)
+        time = going[-1].time
+        sure = time not in self._last
+        self._last = _after(time, self._last)
+        return sure
 
 
 class Chain:
@@ -176,9 +178,11 @@ class Chain:
         """Whether an entry changes nothing: it is of no rule of the chain."""
         return entry.rule not in self._place
 
-    def since(self, time: int) -> bool:
-        """Whether nothing it knows of began at or before a time."""
-        return min(self._best) > time and min(self._before) > time
+    def cut(self, time: int) -> bool:
+        """Entries go up to one of this time."""
+        sure = time not in self._best and time not in self._before
+        self._best, self._before = _after(time, self._best), _after(time, self._before)
+        return sure
 
     def _earlier(self, place: int, time: int) -> int:
         """The latest start of a chain that reached `place` before `time`."""
@@ -203,19 +207,63 @@ class AnyOf:
 
     def cut(self, going: Sequence[Entry]) -> bool:
         """The oldest go."""
-        return all(chain.since(going[-1].time) for chain in self._chains)
+        return all(chain.cut(going[-1].time) for chain in self._chains)
 
 
-Prompt = Recent | Distinct | Total | Present | AnyOf
+class SomeOf:
+    """At least so many of the rules, one after the other: the latest starts of chains up to each, by their length."""
+
+    __slots__ = ("_before", "_best", "_need", "_span", "_stamp")
+
+    def __init__(self, rules: int, need: int, span: int) -> None:
+        self._need = need
+        self._span = span
+        self._best = [[NEVER] * need for _ in range(rules)]
+        self._before = [[NEVER] * need for _ in range(rules)]
+        self._stamp = [NEVER] * rules
+
+    def push(self, entry: Entry) -> bool:
+        """Whether the condition holds with this entry."""
+        rule, time = entry.rule, entry.time
+        earlier = [self._earlier(other, time) for other in range(rule)]
+        starts = [time, *(max(column) for column in zip(*earlier, strict=True))] if earlier else [time]
+        if self._stamp[rule] < time:
+            self._before[rule] = self._best[rule]
+            self._stamp[rule] = time
+        starts += [NEVER] * (self._need - len(starts))
+        self._best[rule] = [max(pair) for pair in zip(self._best[rule], starts, strict=False)]
+        return max([best[-1] for best in self._best]) > time - self._span
+
+    def late(self, entry: Entry) -> bool:
+        """An entry among those before."""
+        return False
+
+    def cut(self, going: Sequence[Entry]) -> bool:
+        """The oldest go."""
+        time = going[-1].time
+        sure = not any(time in starts for starts in (*self._best, *self._before))
+        self._best = [_after(time, starts) for starts in self._best]
+        self._before = [_after(time, starts) for starts in self._before]
+        return sure
+
+    def _earlier(self, rule: int, time: int) -> list[int]:
+        """The latest starts of chains that reached a rule before `time`."""
+        return self._best[rule] if self._stamp[rule] < time else self._before[rule]
+
+
+Prompt = Recent | Distinct | Total | Present | AnyOf | SomeOf
 
 
 def prompt_measure(correlation: Correlation) -> Prompt:
     """What tells at once when the correlation's condition holds."""
     span, need = correlation.timespan, correlation.need
+    rules = len(correlation.rule_ids)
+    if correlation.kind == "temporal_ordered" and correlation.clauses:
+        return AnyOf(Chain(clause.present, span) for clause in correlation.clauses)
     if correlation.kind == "temporal_ordered":
-        return AnyOf(Chain(rules, span) for rules in orders(correlation))
+        return SomeOf(rules, need, span) if need < rules else AnyOf([Chain(range(rules), span)])
     if correlation.kind == "temporal":
-        return Present(len(correlation.rule_ids), need, correlation.clauses, span)
+        return Present(rules, need, correlation.clauses, span)
     if correlation.kind == "value_sum":
         return Total(need, span)
     if correlation.kind == "value_count" or correlation.distinct:
@@ -223,16 +271,13 @@ def prompt_measure(correlation: Correlation) -> Prompt:
     return Recent(need, span)
 
 
-def orders(correlation: Correlation) -> list[tuple[int, ...]]:
-    """The chains of rules any of which satisfies an ordered correlation."""
-    if correlation.clauses:
-        return [clause.present for clause in correlation.clauses]
-    return list(combinations(range(len(correlation.rule_ids)), correlation.need))
-
-
 def amount_of(entry: Entry) -> int:
     """What an entry adds to a sum, in millionths."""
     return max(0, int(entry.value))
+
+
+def _after(time: int, times: list[int]) -> list[int]:
+    return [one if one > time else NEVER for one in times]
 
 
 def _time(entry: Entry) -> int:

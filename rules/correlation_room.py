@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import filterfalse, islice, pairwise
+from itertools import compress, filterfalse, islice
+from operator import eq
 
+from rules.correlation import Entry
 from rules.correlation_section import TEMPORAL
 from rules.correlation_window import Window
 
@@ -24,10 +26,16 @@ def prune(window: Window, horizon: int) -> None:
 def _cut(window: Window, cut: int) -> None:
     """Without the first so many entries; what findings rest on stays with them."""
     window.spill(range(cut))
+    _leave_lanes(window, window.entries[:cut])
     del window.times[:cut]
     del window.entries[:cut]
     del window.fired[: bisect_left(window.fired, window.times[0] + window.correlation.within) if window.times else None]
-    window.lanes = None
+
+
+def _leave_lanes(window: Window, going: Sequence[Entry]) -> None:
+    if lanes := window.lanes:
+        for entry in going:
+            del lanes[entry.rule][bisect_left(lanes[entry.rule], entry.time)]
 
 
 def evict(window: Window) -> None:
@@ -36,7 +44,6 @@ def evict(window: Window) -> None:
     repeats = list(islice(_repeats(window), room))
     going = [window.entries[at] for at in repeats] or window.entries[:room]
     window.evicted += len(going)
-    window.lanes = None
     if window.same:
         window.same.difference_update(going)
     if not repeats:
@@ -49,6 +56,7 @@ def evict(window: Window) -> None:
     if _shows(window, repeats):
         window.prompt = None
     window.spill(repeats)
+    _leave_lanes(window, going)
     for at in reversed(repeats):
         del window.entries[at], window.times[at]
     if len(window.fired) > window.most:
@@ -65,12 +73,15 @@ def _shows(window: Window, repeats: Sequence[int]) -> bool:
 
 def _thin(window: Window) -> None:
     """Without the times fired between others so near that evidence does not depend on them."""
-    kept = window.fired[:1]
-    for time, after in pairwise(window.fired[1:]):
-        bins = {kept[-1] // window.size, time // window.size, after // window.size}
-        if after - kept[-1] >= window.span or len(bins) > 1:
-            kept.append(time)
-    window.fired = [*kept, window.fired[-1]]
+    fired, at = window.fired, 0
+    kept = fired[:1]
+    while True:
+        border = (kept[-1] // window.size + 1) * window.size
+        at = max(at + 1, bisect_left(fired, min(kept[-1] + window.span, border), at) - 1)
+        if at >= len(fired) - 1:
+            break
+        kept.append(fired[at])
+    window.fired = [*kept, fired[-1]]
 
 
 def _repeats(window: Window) -> Iterator[int]:
@@ -78,7 +89,8 @@ def _repeats(window: Window) -> Iterator[int]:
     entries = window.entries
     if window.correlation.kind in TEMPORAL:
         rules = [entry.rule for entry in entries]
-        yield from (at for at, (rule, after) in enumerate(pairwise(rules)) if rule == after)
-    elif window.correlation.kind == "value_count" or window.correlation.distinct:
-        latest = {entry.value: at for at, entry in enumerate(entries)}
-        yield from filterfalse(set(latest.values()).__contains__, range(len(entries)))
+        return compress(range(len(rules)), map(eq, rules, rules[1:]))
+    if window.correlation.kind == "value_count" or window.correlation.distinct:
+        latest = dict(zip([entry.value for entry in entries], range(len(entries)), strict=True))
+        return filterfalse({*latest.values()}.__contains__, range(len(entries)))
+    return iter(())

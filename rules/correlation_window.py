@@ -71,6 +71,7 @@ class Window:
         "bins",
         "correlation",
         "days",
+        "delay",
         "entries",
         "evicted",
         "fired",
@@ -80,6 +81,7 @@ class Window:
         "gathered",
         "keep",
         "lanes",
+        "lateness",
         "most",
         "newest",
         "news",
@@ -120,7 +122,9 @@ class Window:
         self.size = correlation.bin
         self.slack = correlation.slack
         self.span = correlation.timespan
-        self.keep = correlation.timespan + correlation.delay + correlation.slack
+        self.delay = correlation.delay
+        self.lateness = correlation.lateness
+        self.keep = self.span + self.delay + self.slack
         if any(nested.patience is not None for nested in correlation.nested):
             self.keep += GRACE  # what it counts comes when somebody has told the time
         self.prompt: Prompt | None = None
@@ -224,12 +228,11 @@ class Window:
         """The event time at which something is to be judged or told; None where nothing waits."""
         if not self.bins and self.at_once and self.absent < 0:
             return None
-        lateness = self.correlation.lateness
-        dues = [self._since(one) + lateness for one in self.bins if one.untold]
-        first = self.undecided()
-        if first < FOR_EVER:
-            dues.append(first + self.correlation.delay + lateness)
-        return min(dues, default=None)
+        due = self.undecided() + self.delay
+        for one in self.bins:
+            if one.untold:
+                due = min(due, self._since(one))
+        return due + self.lateness if due < FOR_EVER else None
 
     def undecided(self) -> int:
         """The first time that is still to be judged."""
@@ -284,12 +287,21 @@ class Window:
     def spill(self, going: Sequence[int]) -> None:
         """The entries at these places, ascending, are about to go: what findings rest on stays with them."""
         for one in self.bins if self.fired else ():
-            if one.index in self.gathered:
+            spans = self.spans(one)
+            found = self.gathered.get(one.index)
+            if found and not found.holds(spans, self.times[going[-1]]):
                 self.gather(one)
-            for low, high in self.ranges(one):
+            full = False
+            for low, high in map(self._places, spans):
                 places = going[bisect_left(going, low) : bisect_left(going, high)]
-                if places and one.spilled.add([self.entries[at] for at in places], self.values):
-                    self.gathered.pop(one.index, None)
+                full |= bool(places) and one.spilled.add([self.entries[at] for at in places], self.values)
+            if full and found:
+                self.gather(one).forget(one.spilled, self._left(spans, going))
+
+    def _left(self, spans: Sequence[Span], going: Sequence[int]) -> list[Entry]:
+        """The entries within these spans when those at `going` are gone."""
+        gone = {*going}
+        return [self.entries[at] for low, high in map(self._places, spans) for at in range(low, high) if at not in gone]
 
     def spans(self, one: Bin) -> list[Span]:
         """The times a bin's finding rests on: a span for each run of times fired with gaps shorter than a timespan."""

@@ -13,16 +13,16 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from audit.event import AuditEvent, rfc3339
+from audit.event import AuditEvent
 from audit.finding import Finding, Version, stable_id
-from rules.correlation import BETWEEN, EPISODE, SCALE, Correlation, Entry, Feed, Match, family, feeds_of, match_of
-from rules.correlation_evidence import MOST_VALUES, Basis, Evidence
+from rules.correlation import BETWEEN, EPISODE, Correlation, Entry, Feed, Match, family, feeds_of, match_of
+from rules.correlation_evidence import Basis, Evidence
 from rules.correlation_fold import judge, take
+from rules.correlation_reasons import reasons
 from rules.correlation_window import MOST_BINS, Bin, Window
 
 MOST_WINDOWS = 256
 """Windows one entity may have open; the one unused longest is dropped, and counted."""
-_SHOWN_VALUES = 8
 _UNKNOWN = Version()
 
 Find = Callable[[str], Correlation | None]
@@ -82,11 +82,11 @@ class Windows:
         window = self._touched.get(key)
         if window is not None:
             self._kept[key] = self._kept.pop(key)
-            return self._fold(key, window, match.entry, find)
-        correlation = find(match.correlation)
-        return self._fold(key, self._touch(key, correlation), match.entry, find) if correlation else 0
-
-    def _fold(self, key: str, window: Window, entry: Entry, find: Find) -> int:
+        elif correlation := find(match.correlation):
+            window = self._touch(key, correlation)
+        else:
+            return 0
+        entry = match.entry
         if window.size > EPISODE and entry.time <= window.newest - window.slack:
             self._say(find)  # so late that it may move what counts as told to another episode
             self._touch(key, window.correlation)
@@ -170,7 +170,8 @@ class Windows:
                 judge(window, due - correlation.lateness)
                 if len(window.bins) > MOST_BINS:
                     self._drop_bins(window, find)
-                gone += self._pass_on(key, window, find)
+                if window.news:
+                    gone += self._pass_on(key, window, find)
                 after = window.due()
                 if after is not None and after > due:
                     heappush(queue, (after, key))
@@ -198,7 +199,7 @@ class Windows:
         if not self._said:
             return []
         said, self._said = self._said, []
-        return [growth._replace(finding=replace(growth.finding, version=version)) for growth in said]
+        return [Growth(replace(one, version=version), told, size, fresh) for one, told, size, fresh in said]
 
     def _say(self, find: Find) -> None:
         """Notes what is to be told. Whenever something is about to be forgotten: else batches would show in it."""
@@ -272,7 +273,7 @@ class Windows:
             principal=basis.principals[0] if len(basis.principals) == 1 else "",
             entity=self._entity,
             event_ids=basis.event_ids,
-            reasons=tuple(_reasons(correlation, group, basis)),
+            reasons=tuple(reasons(correlation, group, basis)),
             attack=correlation.attack,
             version=_UNKNOWN,
             author=correlation.author,
@@ -321,36 +322,9 @@ def fires(correlation: Correlation, matched: Iterable[tuple[str, AuditEvent, Map
     return any(windows.ends(correlation.id, known) for windows in entities.values())
 
 
-def _reasons(correlation: Correlation, group: str, basis: Basis) -> Iterator[str]:
-    by = ", ".join(
-        f"{field.removeprefix('auditwatch.')} {value}"
-        for field, value in zip(correlation.group_by, group.split(BETWEEN), strict=False)
-    )
-    matching = f"{basis.count} matching event{'s' * (basis.count != 1)}" + (f" for {by}" if by else "")
-    yield f"{matching}, from {rfc3339(basis.earliest)} to {rfc3339(basis.latest)}"
-    if basis.values and correlation.kind == "value_count":
-        values = basis.values
-        if len(correlation.fields) > 1:
-            values = sorted(value.replace(BETWEEN, " / ") for value in values)
-        more = f" and {len(values) - _SHOWN_VALUES} more" if len(values) > _SHOWN_VALUES else ""
-        number = f"{len(values)}{' or more' * (len(values) >= MOST_VALUES)}"
-        field = correlation.field.removeprefix("auditwatch.")
-        yield f"{number} distinct values of {field}: {', '.join(values[:_SHOWN_VALUES])}{more}"
-    if correlation.absent >= 0:
-        yield f"not followed by {correlation.absent_name} within {_span(correlation.within)}"
-
-
 def _time(growth: Growth) -> int:
     return growth.finding.time
 
 
 def _for_ever(sources: frozenset[str]) -> int:
     return 1 << 62
-
-
-def _span(microseconds: int) -> str:
-    seconds, text = microseconds // SCALE, ""
-    for unit, size in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
-        count, seconds = divmod(seconds, size)
-        text += f"{count}{unit}" if count else ""
-    return text or "0s"

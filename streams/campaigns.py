@@ -17,7 +17,7 @@ def watch(deeds: Sequence[Deed], detections: Detections) -> None:
         event = deed.event
         if event.actor.identity == "anonymous":
             continue
-        suspected = deed.grave or any(finding.kind == "anomaly" for finding in deed.findings)
+        suspected = deed.grave or deed.repeats or any(finding.kind == "anomaly" for finding in deed.findings)
         strangeness = 0.0 if suspected else deed.strangeness
         for alarm in deed.principal.slow.see(event, deed.new, deed.observation.privileged, strangeness):
             deed.findings.append(msgspec.structs.replace(slow_finding(alarm, event), version=detections.version))

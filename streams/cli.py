@@ -26,6 +26,7 @@ COMMANDS = {
     "rules": "check, test, explain, backtest and tune rules",
     "models": "train, publish and promote models",
     "alerts": "list, show, acknowledge and resolve alerts",
+    "route": "check routes, and explain who hears of an alert",
     "baseline": "show what is usual for somebody, or forget it",
     "backfill": "learn baselines from history, so that the worker starts warm",
     "dlq": "list, show and replay dead letters",

@@ -11,6 +11,7 @@ from alerting import dispatcher
 from alerting.alert import from_line
 from alerting.console import ConsoleNotifier
 from alerting.notifier import Notifier
+from alerting.route import Routing
 from alerting.slack import SlackNotifier
 from alerting.store import AlertStore
 from streams.metrics import count
@@ -21,19 +22,21 @@ log = logging.getLogger("auditwatch.dispatch")
 RETRY_SECONDS, PAUSE_SECONDS = 1.0, 5.0
 
 
-def notifier_of(settings: Settings) -> Notifier:
-    """Slack where a token and a channel are set, else the console."""
-    if settings.slack_bot_token and settings.slack_channel:
-        return SlackNotifier(settings.slack_bot_token, settings.slack_channel, settings.slack_base_url)
+def notifier_of(settings: Settings, default: str = "") -> Notifier:
+    """Slack where a token and a channel are set (or the routes have a default one), else the console."""
+    channel = settings.slack_channel or default
+    if settings.slack_bot_token and channel:
+        return SlackNotifier(settings.slack_bot_token, channel, settings.slack_base_url)
     return ConsoleNotifier(sys.stdout)
 
 
 class Dispatch:
     """One outbox and one notifier; `deliver` runs while this process owns the partition of audit.alerts."""
 
-    def __init__(self, store: AlertStore, notifier: Notifier) -> None:
+    def __init__(self, store: AlertStore, notifier: Notifier, routing: Routing | None = None) -> None:
         self._store = store
         self._notifier = notifier
+        self._routing = routing
         self._delivering: asyncio.Task[object] | None = None
         self._stop = asyncio.Event()
 
@@ -67,7 +70,9 @@ class Dispatch:
     async def _deliver(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             try:
-                await dispatcher.run(self._store, self._notifier, clock=now, sleep=asyncio.sleep, stop=stop)
+                await dispatcher.run(
+                    self._store, self._notifier, clock=now, sleep=asyncio.sleep, stop=stop, routing=self._routing
+                )
             except Exception:
                 count("errors", "dispatch")
                 log.exception("delivery failed, going on in %s s", PAUSE_SECONDS)

@@ -323,7 +323,7 @@ class Engine:
 
     async def _pass_time(self) -> None:
         now = self._clock.read(int(time.time() * 1e6))
-        ends = await self.log.ends({tp for tp in self.app.consumer.assignment() if tp.topic in (EVENTS, FINDINGS)})
+        ends = await self.log.ends(self.app.consumer.assignment())
         reached = {tp: await self.app.consumer.reached(tp) for tp in ends}
         if passed := self._passage.look(now, ends, reached):
             async with self._turns[FINDINGS]:

@@ -14,13 +14,15 @@ from math import inf
 import msgspec
 import numpy as np
 
-from audit.finding import at_least
+from audit.finding import SEVERITIES
 from detectors.anomaly import anomaly_finding
 from detectors.baseline import Baseline
-from detectors.model import Model
+from detectors.known import Known
+from detectors.model import HIGH_ABOVE, Model
+from detectors.repeat import beyond
 from streams.deed import Deed
 from streams.detections import Detections
-from streams.principal import Held, Principal
+from streams.principal import Principal, Usual
 
 LONGEST_RUN = 256
 """Events of one principal guessed at once after a wrong guess; the run doubles from one while the guess holds."""
@@ -29,7 +31,7 @@ LONGEST_RUN = 256
 def estimate(batch: Sequence[Deed], detections: Detections) -> None:
     """Sets the strangeness of each deed whose actor is known, adds anomaly findings, and teaches the principals."""
     model = detections.model
-    before: dict[Principal, tuple[Baseline, list[Held]]] = {}
+    before: dict[Principal, Usual] = {}
     own: dict[Principal, list[Deed]] = {}
     rows: list[list[float]] = []
     bars: list[float] = []
@@ -85,22 +87,39 @@ def _guessed_right(run: Sequence[Deed], guess: bool, principal: Principal, detec
         deed.take(guess)
     strangeness = detections.model.score(rows).tolist()
     for number, (deed, value, usual, row) in enumerate(zip(run, strangeness, usuals, rows, strict=True)):
-        suspected = _judge(deed, value, usual[0], row, detections)
-        if suspected != guess and not deed.grave:
+        told = _judge(deed, value, usual, row, detections)
+        suspected = told > 0
+        wrong = suspected != guess and not deed.grave
+        if wrong:
             principal.restore(usual)
             deed.take(suspected)
+        if deed.held:
+            deed.held.told = told
+        if wrong:
             return number
     return len(run)
 
 
-def _judge(deed: Deed, strangeness: float, baseline: Baseline, row: list[float], detections: Detections) -> bool:
-    """Whether the deed is suspected for its strangeness; adds its finding where it deserves one."""
-    deed.strangeness = strangeness
-    if strangeness < _bar(deed, baseline, detections.model):
-        return False
-    told = anomaly_finding(detections.model, baseline, deed.event, row, strangeness)
+def _judge(deed: Deed, strangeness: float, usual: Usual, row: list[float], detections: Detections) -> int:
+    """The severity (an index) the deed is suspected with for its strangeness, 0 if it is not; adds its finding.
+
+    Not where that would say again, no graver, what was told of others that wait: the deed waits with them.
+    """
+    deed.strangeness, deed.repeats = strangeness, False
+    model, baseline = detections.model, usual.baseline
+    if strangeness < _bar(deed, baseline, model):
+        return 0
+    grade = SEVERITIES.index(model.severity(strangeness, baseline))
+    pending = [held for held in usual.held if held.told >= grade > 0]
+    if pending:
+        rest = beyond(baseline, deed.observation, [held.observation for held in pending], deed.groups)
+        deed.repeats = bool(model.score([rest])[0] < _bar(deed, baseline, model) - HIGH_ABOVE)
+        if deed.repeats:
+            return max(held.told for held in pending)
+    known = Known(baseline, usual.names, detections.context, detections.snapshot)
+    told = anomaly_finding(model, known, deed.event, row, strangeness)
     deed.findings.append(msgspec.structs.replace(told, version=detections.version))
-    return at_least(told.severity, "medium")
+    return grade
 
 
 def _bar(deed: Deed, baseline: Baseline, model: Model) -> float:

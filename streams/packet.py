@@ -7,7 +7,7 @@ the highest mark it has seen per origin, so an item emitted twice (a crash betwe
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, final
 
 import msgspec
 
@@ -46,6 +46,7 @@ class Packet(msgspec.Struct, Generic[Item], array_like=True, frozen=True):
     after: int = -1
 
 
+@final
 class Control(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What people decided about the usual of a principal. It travels with the events, so that it has an offset, too.
 

@@ -55,7 +55,7 @@ class Score:
 
     def key(self, item: AuditEvent | Control) -> str:
         """See Stage."""
-        return item.principal if isinstance(item, Control) else item.actor.id
+        return item.principal if type(item) is Control else item.actor.id
 
     def parts(self, key: str) -> tuple[str, str, str]:
         """See Stage."""
@@ -76,7 +76,7 @@ class Score:
         verdicts: list[Verdict] = []
         start = 0
         for place, (_, _, item) in enumerate(arrivals):
-            if isinstance(item, Control):
+            if type(item) is Control:
                 verdicts.append(self._judge(arrivals[start:place], states, detections))
                 states[item.principal].obey(item)
                 start = place + 1
@@ -93,7 +93,7 @@ class Score:
             principal = states[arrival.item.actor.id]
             if principal.is_repeat(arrival.item):
                 continue
-            deed = Deed(arrival, principal, observe(arrival.item))
+            deed = _deed(arrival, principal, detections)
             deeds.append(deed)
             history = principal.meet(deed.observation) if arrival.item.actor.identity != "anonymous" else None
             deed.new = history.new if history else 0
@@ -102,7 +102,7 @@ class Score:
         estimate(deeds, detections)
         watch(deeds, detections)
         for deed in deeds:
-            if deed.strangeness >= WORTH_KEEPING and not deed.young:
+            if deed.strangeness >= WORTH_KEEPING and not (deed.young or deed.repeats):
                 deed.principal.score(deed.event.time, deed.strangeness)
         if self._witness:
             self._witness(deeds)
@@ -115,6 +115,12 @@ class Score:
             unheard=[told for deed in deeds for told in deed.unheard],
             compared=compare(deeds, detections.shadow),
         )
+
+
+def _deed(arrival: Arrival[AuditEvent], principal: Principal, detections: Detections) -> Deed:
+    event, context = arrival.item, detections.context
+    groups = detections.snapshot.peers_of(context.person(event.actor.id), event.actor.kind)
+    return Deed(arrival, principal, observe(event, context), groups)
 
 
 def _fault(deed: Deed, error: str) -> Fault:
@@ -143,15 +149,20 @@ class Stored(msgspec.Struct, array_like=True, frozen=True):
 class Entity:
     """What correlate keeps of a user, an address, a session, a resource or a group; changed in place.
 
-    `newest` is the newest episode it has heard of.
+    `newest` is the newest episode it has heard of, `turn` the time at which the one after it begins.
     """
 
-    __slots__ = ("newest", "risk", "windows")
+    __slots__ = ("newest", "risk", "turn", "windows")
 
     def __init__(self, key: str, stored: Stored) -> None:
         self.risk = stored.risk
         self.windows = Windows(key, stored.windows, stored.dues, stored.days)
-        self.newest = stored.newest
+        self.come_to(stored.newest)
+
+    def come_to(self, episode: int) -> None:
+        """It has heard of a new episode."""
+        self.newest = episode
+        self.turn = (episode + 1) * risk.EPISODE
 
 
 class Correlate:
@@ -201,10 +212,10 @@ class Correlate:
         for partition, mark, signal in arrivals:
             entity, place = states[signal.entity], (partition, mark)
             finding, match = signal.finding, signal.match
-            episode = (finding.time if finding else match.entry.time if match else 0) // risk.EPISODE
-            if episode > entity.newest:
+            time = finding.time if finding else match.entry.time if match else 0
+            if time >= entity.turn:
                 said.tell(entity, place)
-                entity.newest = episode
+                entity.come_to(time // risk.EPISODE)
             if match:
                 said.evicted += entity.windows.take(match, find)
                 told[signal.entity] = place

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import NamedTuple
 
 import msgspec
 
 from audit.event import MICROSECONDS, ActorKind, AuditEvent
 from detectors.baseline import Baseline
 from detectors.budget import Peak, with_peak
-from detectors.features import Observation, features, learn, learn_held, notice
+from detectors.features import Groups, Observation, features, learn, learn_held, notice
+from detectors.names import Names, with_names
 from detectors.observation import KINDS
 from detectors.slow import Slow
 from detectors.slow_days import Stored
@@ -33,16 +35,26 @@ MEMORY_TTL = 8 * DAY
 """Of a memory without a baseline: somebody who never authenticated."""
 
 
-class Held(msgspec.Struct, array_like=True, frozen=True, gc=False):
+class Held(msgspec.Struct, array_like=True, gc=False):
     """An observation under suspicion; `teaches` says what its age decides after `until` (µs): learn it or drop it.
 
-    `event` is the code by which a verdict names it; 0 in what an older version stored.
+    `event` is the code by which a verdict names it; 0 in what an older version stored. `told` is the severity (an
+    index) of the finding that told of it, 0 where its strangeness was none; nobody but its own deed changes it.
     """
 
     observation: Observation
     until: int
     teaches: bool
     event: int = 0
+    told: int = 0
+
+
+class Usual(NamedTuple):
+    """What a principal has learnt and holds at one moment."""
+
+    baseline: Baseline
+    held: list[Held]
+    names: Names
 
 
 class _Memory(msgspec.Struct, array_like=True, frozen=True):
@@ -52,16 +64,17 @@ class _Memory(msgspec.Struct, array_like=True, frozen=True):
     peaks: list[Peak] = []
     kind: int = KINDS.index("unknown")
     slow: Stored = Stored()
+    names: Names = {}
 
 
 class Principal:
     """Baseline, terms, recent event ids and held observations of one principal; changed in place by score.
 
     `peaks` are its highest strangeness by day, `kind` what its newest event says it is: for the next snapshot. `slow`
-    is what adds up over days.
+    is what adds up over days, `names` what its usual is called.
     """
 
-    __slots__ = ("_next", "_recent", "baseline", "held", "kind", "peaks", "slow", "terms")
+    __slots__ = ("_next", "_recent", "baseline", "held", "kind", "names", "peaks", "slow", "terms")
 
     def __init__(self, baseline: Baseline, memory: _Memory | None = None, terms: Terms | None = None) -> None:
         self.baseline = baseline
@@ -70,6 +83,7 @@ class Principal:
         self.peaks = memory.peaks if memory else []
         self.kind = memory.kind if memory else KINDS.index("unknown")
         self.slow = Slow(memory.slow if memory else None)
+        self.names = memory.names if memory else {}
         self._next = memory.next if memory else 0
         self._recent = bytearray(memory.recent if memory else b"")
 
@@ -85,7 +99,7 @@ class Principal:
     def pack(self, key: str) -> list[Entry]:
         """The stored parts; a principal that never taught anything, or not since it was forgotten, has no baseline."""
         slow = self.slow.days.stored()
-        memory = _ENCODE(_Memory(bytes(self._recent), self._next, self.held, self.peaks, self.kind, slow))
+        memory = _ENCODE(_Memory(bytes(self._recent), self._next, self.held, self.peaks, self.kind, slow, self.names))
         known = self.baseline.events or self.held
         entries = [Entry(memory_key(key), memory, BASELINE_TTL if known else MEMORY_TTL)]
         baseline = self.baseline.pack() if self.baseline.events else NOTHING
@@ -94,13 +108,13 @@ class Principal:
         entries.append(Entry(terms_key(key), terms, BASELINE_TTL))
         return entries
 
-    def copy_of_usual(self) -> tuple[Baseline, list[Held]]:
-        """Baseline and held observations as they are now, to go back to with `restore`."""
-        return self.baseline.copy(), list(self.held)
+    def copy_of_usual(self) -> Usual:
+        """Baseline, held observations and names as they are now, to go back to with `restore`."""
+        return Usual(self.baseline.copy(), list(self.held), self.names)
 
-    def restore(self, usual: tuple[Baseline, list[Held]]) -> None:
+    def restore(self, usual: Usual) -> None:
         """Back to a copy made earlier."""
-        self.baseline, self.held = usual
+        self.baseline, self.held, self.names = usual
 
     def is_repeat(self, event: AuditEvent) -> bool:
         """Whether the event was seen lately; remembers it if not.
@@ -139,25 +153,31 @@ class Principal:
         """Remembers the strangeness of an event at `time` (µs) if it is the highest of its day."""
         self.peaks = with_peak(self.peaks, time, strangeness)
 
-    def row(self, observation: Observation, now: int) -> list[float]:
-        """The features of an observation made at `now` (µs) against the usual so far."""
+    def row(self, observation: Observation, now: int, groups: Groups = ()) -> list[float]:
+        """The features of an observation made at `now` (µs) against the usual so far, and against that of its peers."""
         self.release(now)
-        return features(self.baseline, observation)
+        return features(self.baseline, observation, groups)
 
     def learn(self, observation: Observation) -> None:
         """Makes the observation part of the usual."""
         learn(self.baseline, observation)
 
-    def hold(self, observation: Observation, now: int, teaches: bool, event: int = 0) -> None:
+    def name(self, observation: Observation, event: AuditEvent) -> None:
+        """Remembers what the usual is called, of an event just learnt."""
+        self.names = with_names(self.names, self.baseline, observation, event)
+
+    def hold(self, observation: Observation, now: int, teaches: bool, event: int = 0) -> Held:
         """Keeps an observation out of the usual until a verdict on its `event` (a code), or until its age decides.
 
         It still counts among what happens now.
         """
         notice(self.baseline, observation, [held.observation for held in self.held])
         teaches = teaches and sum([held.teaches for held in self.held]) < TAUGHT
-        self.held.append(Held(observation, now + HOLD, teaches, event))
+        held = Held(observation, now + HOLD, teaches, event)
+        self.held.append(held)
         if len(self.held) > HELD:
             del self.held[0]
+        return held
 
     def release(self, now: int) -> None:
         """What is held until `now` (µs) is learnt or dropped, as its age decides."""

@@ -44,6 +44,8 @@ class Settings:
     """File or folder with what the company declares."""
     rules: tuple[Path, ...] = ()
     """Rule folders instead of the library that ships; the word `library` among them stands for it."""
+    routes: Path | None = None
+    """YAML file that says who hears of which alert, and when; None: all go to slack_channel at once."""
     models: Path | None = None
     """Model registry; None is the model that ships."""
     trail: Path = Path(".auditwatch/trail")
@@ -269,4 +271,5 @@ _CHECKS: dict[str, Callable[[Settings], str]] = {
     "kafka_ssl_certfile": _a_file("kafka_ssl_certfile"),
     "kafka_ssl_keyfile": _a_file("kafka_ssl_keyfile"),
     "redis_ssl_cafile": _a_file("redis_ssl_cafile"),
+    "routes": _a_file("routes"),
 }

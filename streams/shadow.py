@@ -60,7 +60,7 @@ def compare(deeds: Iterable[Deed], shadow: Model | None) -> list[Compared]:
 
 def _compared(deed: Deed, value: float, shadow: Model) -> Compared:
     tells = value >= shadow.threshold + (YOUNG_ABOVE if deed.young else 0.0) and not (deed.grave and deed.young)
-    told = any(finding.kind == "anomaly" for finding in deed.findings)
+    told = deed.repeats or any(finding.kind == "anomaly" for finding in deed.findings)
     event = deed.event
     return Compared(event.id, event.actor.id, event.time, deed.strangeness, value, told, tells)
 

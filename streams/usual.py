@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
+from string import ascii_uppercase
 
 import msgspec
 
 from audit.event import MICROSECONDS, AuditEvent, rfc3339
 from detectors.baseline import FIRST, HOURS, NEWEST, REGIONS, SIZE, TOTAL, Baseline
 from detectors.features import observe
-from detectors.observation import agent_family, network
+from detectors.observation import agent_family, network, token
 from detectors.terms import KINDS
 from streams.principal import Held, Principal
 
@@ -62,8 +64,8 @@ class Usual(msgspec.Struct, frozen=True):
 
 
 def usual_of(principal: str, state: Principal, size: int, names: Mapping[int, str]) -> Usual:
-    """A stored state in words; `size` is what it takes in Redis, `names` are those known of its tokens."""
-    baseline = state.baseline
+    """A stored state in words; `size` is what it takes in Redis, `names` are those known of its tokens elsewhere."""
+    baseline, names = state.baseline, {**_countries(), **state.names, **names}
     scalars = baseline.scalars
     newest = int(scalars[NEWEST])
     hours = list(baseline.hours)
@@ -103,12 +105,20 @@ def _kind(baseline: Baseline, kind: int, newest: int, names: Mapping[int, str]) 
 
 def _waiting(held: Held, names: Mapping[int, str]) -> Waiting:
     observation = held.observation
-    what = [_name(token, names) for token in observation.tokens if token]
+    what = [_name(hashed, names) for hashed in observation.tokens if hashed]
     return Waiting(_stamp(observation.time), what, rfc3339(held.until), "learnt" if held.teaches else "dropped")
 
 
-def _name(token: int, names: Mapping[int, str]) -> str:
-    return names.get(token) or f"#{token:016x}"
+@lru_cache(maxsize=1)
+def _countries() -> dict[int, str]:
+    """Every code there can be: these hashes can be listed."""
+    return {
+        token(f"country {first}{second}"): first + second for first in ascii_uppercase for second in ascii_uppercase
+    }
+
+
+def _name(hashed: int, names: Mapping[int, str]) -> str:
+    return names.get(hashed) or f"#{hashed:016x}"
 
 
 def _stamp(seconds: int) -> str:
@@ -117,11 +127,11 @@ def _stamp(seconds: int) -> str:
 
 def names_in(events: Iterable[AuditEvent], state: Principal) -> dict[int, str]:
     """What the tokens of a state stand for, as far as these events tell: a state keeps hashes only."""
-    wanted = {*state.baseline.slots, *(token for held in state.held for token in held.observation.tokens)} - {0}
+    wanted = {*state.baseline.slots, *(each for held in state.held for each in held.observation.tokens)} - {0}
     names: dict[int, str] = {}
     for event in events:
         told = zip(observe(event).tokens, _words(event), strict=True)
-        names |= {token: words for token, words in told if token in wanted}
+        names |= {hashed: words for hashed, words in told if hashed in wanted}
         if len(names) == len(wanted):
             break
     return names

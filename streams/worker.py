@@ -18,14 +18,14 @@ from streams.dispatch import Dispatch, now
 from streams.engine import NORMALISE, Engine
 from streams.health import Health
 from streams.kafka import ALERTS, EVENTS, FINDINGS, RAW, client_options
-from streams.memory import keep_tidy, return_large_blocks
+from streams.memory import keep_tidy
 from streams.reload import Reload, keep_reloading
 from streams.settings import Settings
 from streams.transport import App, Chunks
 
 log = logging.getLogger("auditwatch.worker")
 
-CHUNKS = 8
+CHUNKS = 4
 """Chunks an agent takes at once; with fetches of at most half a megabyte that bounds the memory of a batch."""
 FETCH_BYTES = 512 * 1024
 WITHIN = 0.02
@@ -180,7 +180,6 @@ class _Process(faust.Worker):
 
 def run(app: App) -> None:
     """Runs until SIGINT or SIGTERM."""
-    return_large_blocks()
     for name, level in QUIET.items():
         logging.getLogger(name).setLevel(level)
     worker = _Process(app, quiet=True, loglevel="WARN", override_logging=False, redirect_stdouts=False)

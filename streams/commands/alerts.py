@@ -17,6 +17,7 @@ from rich.console import Console
 from alerting.alert import Alert, to_line
 from alerting.case import Action, Case, Refused, transition
 from alerting.console import render
+from alerting.notifier import Receipt
 from alerting.plain import plain
 from alerting.store import Entry, RedisAlertStore
 from audit.event import rfc3339
@@ -73,19 +74,19 @@ def list_command(config: Path | None, limit: int, as_json: bool) -> None:
     with problems():
         told = asyncio.run(_newest(config, limit))
     if as_json:
-        for alert in told:
+        for alert, _ in told:
             click.echo(to_line(alert))
     elif told:
-        echo_columns([("ID", "TIME", "SEVERITY", "STATUS", "WHO", "TITLE"), *map(_row, told)])
+        echo_columns([("ID", "TIME", "SEVERITY", "STATUS", "WHO", "TITLE"), *(_row(*one) for one in told)])
     else:
         click.echo("no alerts", err=True)
 
 
-async def _newest(config: Path | None, limit: int) -> list[Alert]:
+async def _newest(config: Path | None, limit: int) -> list[tuple[Alert, Receipt | None]]:
     async with _store(config) as store:
         entries = await store.list(limit)
         cases = await asyncio.gather(*(store.case(entry.alert.id) for entry in entries))
-        return [_with(entry.alert, case) for entry, case in zip(entries, cases, strict=True)]
+        return [(_with(entry.alert, case), entry.receipt) for entry, case in zip(entries, cases, strict=True)]
 
 
 def _with(alert: Alert, case: Case | None) -> Alert:
@@ -95,8 +96,10 @@ def _with(alert: Alert, case: Case | None) -> Alert:
     return msgspec.structs.replace(alert, status=case.status, resolution=case.resolution)
 
 
-def _row(alert: Alert) -> tuple[str, ...]:
+def _row(alert: Alert, receipt: Receipt | None) -> tuple[str, ...]:
     state = f"{alert.status} ({alert.resolution})" if alert.resolution else alert.status
+    if receipt and not receipt.posted:
+        state += f", {receipt.message_id.split(':')[0]}"
     who = plain(alert.principal or alert.entity, 40)
     return plain(alert.id, 40), rfc3339(alert.time)[:19], alert.severity, state, who, plain(alert.title, 80)
 
@@ -146,6 +149,8 @@ def _delivery(entry: Entry) -> str:
         return f"failed {entry.failures} times, next try {rfc3339(entry.not_before)}: {plain(entry.error, 300)}"
     if entry.receipt is None:
         return "waiting for the dispatcher"
+    if not entry.receipt.posted:
+        return f"no message of its own: {plain(entry.receipt.message_id, 300)} at {rfc3339(entry.receipt.at)}"
     newer = ", a newer revision waits" if entry.receipt.revision < entry.alert.revision else ""
     return (
         f"revision {entry.receipt.revision} to {plain(entry.receipt.channel, 60)} at {rfc3339(entry.receipt.at)}{newer}"

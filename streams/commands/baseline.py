@@ -47,7 +47,7 @@ def show_command(user: str, config: Path | None, as_json: bool) -> None:
     """Show what was learnt of a principal (its id, as in alerts): usual actions, resources, places and hours, and what
     is held under suspicion, with what its age will decide unless a verdict comes.
 
-    Redis keeps hashes, no names: they are looked up in the trail, as far as it goes back.
+    Redis keeps hashes and few names: the others are looked up in the trail, as far as it goes back.
 
     \b
     Examples:
@@ -101,7 +101,7 @@ def _read(user: str, values: Sequence[bytes | None]) -> Principal:
 def _unknown(user: str, names: Sequence[str]) -> str:
     near = get_close_matches(user, names, 3, 0.6) or [name for name in names if user.lower() in name.lower()][:3]
     shown = f"; did you mean {' or '.join(plain(name, 60) for name in near)}?" if near else ""
-    return f"nothing is known of {plain(user, 60)!r}{shown} `auditwatch baseline list` shows whom there is"
+    return f"nothing is known of {plain(user, 60)!r}{shown or ';'} `auditwatch baseline list` shows whom there is"
 
 
 def _names(folder: Path, user: str, state: Principal) -> dict[int, str]:
@@ -130,10 +130,12 @@ def _show(usual: Usual) -> None:
     for kind in usual.kinds:
         _show_kind(kind)
     if usual.events:
-        click.echo("  hours (UTC) 0     6     12    18")
+        click.echo("  own hours   0     6     12    18")
         for name, hours in (("weekday", usual.weekday_hours), ("weekend", usual.weekend_hours)):
             click.echo(f"    {name:10}{_bars(hours, max(usual.weekday_hours + usual.weekend_hours))}")
     _show_held(usual.held)
+    if any(each.name.startswith("#") for kind in usual.kinds for each in kind.top):
+        click.echo("  #...: names that the trail (AUDITWATCH_TRAIL) does not tell")
 
 
 def _show_kind(kind: Kind) -> None:

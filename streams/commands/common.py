@@ -15,6 +15,7 @@ from typing import Any
 import click
 from aiokafka.errors import KafkaError
 
+from alerting.route_read import RouteErrors
 from alerting.store import StoreUnavailable
 from audit.context import ContextErrors
 from audit.redact import redact
@@ -32,6 +33,7 @@ PROBLEMS = (
     SettingsError,
     ContextErrors,
     RuleErrors,
+    RouteErrors,
     RegistryError,
     FileError,
     KafkaProblem,

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import click
+import msgspec
 
 from alerting import dispatcher
 from alerting.slack import SlackNotifier
@@ -26,6 +27,7 @@ from streams.commands.common import (
 from streams.dispatch import Dispatch, notifier_of, now
 from streams.kafka import ALERTS, ensure_topics
 from streams.laptop import found
+from streams.routing import routing_of
 from streams.settings import Settings, SettingsError
 from streams.store import connect
 from streams.worker import build_dispatcher, run
@@ -39,6 +41,8 @@ log = logging.getLogger(__name__)
 @log_level_option
 def command(config: Path | None, lines: str | None, log_level: str) -> None:
     """Deliver alerts: to Slack with SLACK_BOT_TOKEN and AUDITWATCH_SLACK_CHANNEL, else to this terminal.
+
+    With AUDITWATCH_ROUTES a file says who hears of what and when (`auditwatch route check FILE`).
 
     One dispatcher is active at a time; a second one takes over when the first ends. With --input it ends when all
     lines are delivered (exit code 1 when some were refused for good); an alert the outbox knows is not shown again.
@@ -58,19 +62,25 @@ def command(config: Path | None, lines: str | None, log_level: str) -> None:
         served = found(settings)
         asyncio.run(ensure_topics(served, [ALERTS]))
         store = RedisAlertStore(connect(served))
-        run(build_dispatcher(served, Dispatch(store, notifier_of(served))))
+        routing = routing_of(served, now())
+        run(build_dispatcher(served, Dispatch(store, notifier_of(served, routing.routes.default), routing)))
 
 
 async def _deliver_lines(settings: Settings, path: str) -> None:
     stop = asyncio.Event()
     for told in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(told, stop.set)
-    notifier = notifier_of(settings)
+    routing = routing_of(settings, now())
+    notifier = notifier_of(settings, routing.routes.default)
     try:
         async with _outbox(settings) as store:
             with click.open_file(path, "rb") as file:
                 new = await dispatcher.enqueue_lines(store, file)
-            done = await dispatcher.run(store, notifier, clock=now, sleep=asyncio.sleep, stop=stop, drain=True)
+            if isinstance(store, MemoryAlertStore):
+                routing = msgspec.structs.replace(routing, routes=routing.routes.at_once())
+            done = await dispatcher.run(
+                store, notifier, clock=now, sleep=asyncio.sleep, stop=stop, drain=True, routing=routing
+            )
     except ValueError as error:
         raise Unusable(f"{path}: {error}") from error
     except OSError as error:
@@ -79,7 +89,9 @@ async def _deliver_lines(settings: Settings, path: str) -> None:
         if isinstance(notifier, SlackNotifier):
             await notifier.close()
     left = ", stopped before the rest" if stop.is_set() else ""
-    click.echo(f"{new} new alerts, {done.sent} deliveries, {done.refused} refused{left}", err=True)
+    kept = {"muted": done.muted, "put into digests": done.gathered, "due later": done.waiting}
+    also = "".join(f", {number} {word}" for word, number in kept.items() if number)
+    click.echo(f"{new} new alerts, {done.sent} deliveries, {done.refused} refused{also}{left}", err=True)
     if done.refused or left:
         raise click.exceptions.Exit(1)
 
@@ -89,7 +101,7 @@ async def _outbox(settings: Settings) -> AsyncIterator[AlertStore]:
     try:
         store = RedisAlertStore(connect(found(settings, "redis")))
     except SettingsError:
-        log.warning("no Redis: the outbox is in memory, and what is delivered is forgotten when this ends")
+        log.warning("no Redis: the outbox is in memory, what is delivered is forgotten when this ends, nothing waits")
         yield MemoryAlertStore()
         return
     try:

@@ -61,9 +61,10 @@ def command(
     keep = _keeper(out, registry, config)
     rejects: list[Rejected] = []
     with problems(), counting("reading") as tick:
-        events = events_of(pairs, declared(context or settings_of(config).context), time.time_ns() // 1000, rejects)
+        company = declared(context or settings_of(config).context)
+        events = events_of(pairs, company, time.time_ns() // 1000, rejects)
         try:
-            model, card = train(_counted(events, tick), seed=seed, alerts_per_day=alerts_per_day)
+            model, card = train(_counted(events, tick), company, seed=seed, alerts_per_day=alerts_per_day)
         except ValueError as error:
             raise Unusable(str(error)) from error
         keep(model)

@@ -70,9 +70,9 @@ class SlackServer:
         """The messages that people see."""
         return list(self.messages.values())
 
-    def step(self) -> str:
-        """What the next call meets."""
-        return self.plan.popleft() if self.plan else "ok"
+    def step(self, reading: bool) -> str:
+        """What the next call meets; the plan is for those that write."""
+        return self.plan.popleft() if self.plan and not reading else "ok"
 
     def times(self, method: str) -> int:
         return sum(called == method for called, _ in self.calls)
@@ -83,7 +83,7 @@ class SlackServer:
         self.calls.append((method, body))
         assert request.transport
         self.connections.add(request.transport.get_extra_info("peername"))
-        step = self.step()
+        step = self.step(request.method == "GET")
         if step == "reset":
             return self._reset(request)
         if step.startswith("429"):
@@ -121,7 +121,9 @@ class SlackServer:
         if method == "conversations.list":
             known = [{"id": value, "name": name[1:]} for name, value in self.channels.items() if name.startswith("#")]
             return {"ok": True, "channels": known}
-        channel = self.channels.get(body["channel"])
+        if method == "conversations.open" and body["users"] in self.channels:
+            return {"ok": True, "channel": {"id": self.channels[body["users"]]}}
+        channel = self.channels.get(body.get("channel", ""))
         if channel is None:
             return {"ok": False, "error": "channel_not_found"}
         if method == "conversations.history":

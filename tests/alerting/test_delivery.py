@@ -34,7 +34,7 @@ class Failing(SlackServer):
 
     dice: random.Random | None = None
 
-    def step(self) -> str:
+    def step(self, reading: bool) -> str:
         if self.dice is None:
             return "ok"
         roll = self.dice.random()

@@ -35,6 +35,6 @@ def test_what_became_graver_is_edited_at_once() -> None:
 
 def test_backoff_doubles_and_ends() -> None:
     waits = [backoff(failures) for failures in range(20)]
-    assert waits[:4] == [1, 2, 4, 8]
+    assert waits[:6] == [0.25, 0.5, 1, 2, 4, 8]
     assert max(waits) == backoff(10**9) == 300
     assert all(later >= earlier for earlier, later in pairwise(waits))

@@ -9,6 +9,7 @@ from audit.finding import RISK, Finding, stable_id
 from detectors.anomaly import DETECTION, anomaly_finding, risk
 from detectors.baseline import Baseline
 from detectors.features import features, learn, observe
+from detectors.known import Known
 from detectors.model import HIGH_ABOVE, Model
 from tests.detectors.company import MONDAY, event, usual
 
@@ -20,7 +21,7 @@ def found(model: Model, strangeness: float, *, days: int = 28) -> Finding:
     for made in usual(days):
         learn(baseline, observe(made))
     strange = event(NIGHT, "StopLogging", id="e1")
-    return anomaly_finding(model, baseline, strange, features(baseline, observe(strange)), strangeness)
+    return anomaly_finding(model, Known(baseline), strange, features(baseline, observe(strange)), strangeness)
 
 
 def test_what_it_says(model: Model) -> None:

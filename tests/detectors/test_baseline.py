@@ -48,6 +48,11 @@ observations = st.builds(
     st.booleans(),
     st.booleans(),
     st.booleans(),
+    st.integers(0, 3),
+    st.sampled_from([0, 3600, -18000, 20700]),
+    st.one_of(st.none(), st.tuples(st.floats(-90, 90), st.floats(-180, 180))),
+    st.one_of(st.just(0), st.integers(1, 12)),
+    st.booleans(),
 )
 
 
@@ -90,7 +95,8 @@ class TestStorage:
             (lambda data: data[:-1], "expected"),
             (lambda data: data + b"\0", "expected"),
             (lambda data: data * 1000, "expected"),
-            (lambda data: b"BL\x09\n" + data[4:], "another version"),
+            (lambda data: b"BL\x02\n" + data[4:2088], "another version.*forget it"),
+            (lambda data: b"XX\x03\n" + data[4:], "begins with"),
             (lambda data: data[:100] + bytes([data[100] ^ 1]) + data[101:], "checksum"),
         ],
     )

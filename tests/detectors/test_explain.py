@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import msgspec
 import pytest
 
+from audit.context import Context
+from audit.context_schema import Company, Declared, IpRange, Person, Sensitive
 from audit.event import AuditEvent, Resource
 from detectors.baseline import Baseline
 from detectors.explain import MOST, TEXT_CHARS, clip, explain
-from detectors.features import features, learn, observe
+from detectors.features import FEATURES, features, learn, observe
+from detectors.known import Known
 from detectors.model import Model
+from detectors.names import Names, with_names
+from detectors.peers import NONE, Group, Snapshot
 from tests.detectors.company import AGENTS, MONDAY, event, usual
 
 DAY = MONDAY + 28 * 86_400
@@ -26,7 +34,7 @@ def baseline() -> Baseline:
 
 def reasons(model: Model, baseline: Baseline, strange: AuditEvent) -> tuple[str, ...]:
     obs = observe(strange)
-    return explain(model, baseline, obs, strange, features(baseline, obs))
+    return explain(model, Known(baseline), obs, strange, features(baseline, obs))
 
 
 class TestReasons:
@@ -105,3 +113,87 @@ class TestForm:
     def test_clip(self) -> None:
         assert clip("a\x00b\u2028c") == "a?b?c"
         assert len(clip("x" * 1000)) == TEXT_CHARS
+
+
+class TestUsual:
+    """What would have been normal, for oneself and for the peers."""
+
+    COMPANY = Context(
+        Declared(
+            users=(Person(id="alice", team="payments", timezone="Europe/Berlin"),),
+            ip_ranges=(IpRange(cidr="192.0.2.0/24", kind="office", site="Berlin"),),
+            company=Company(sensitive=Sensitive(buckets=("payroll",))),
+        )
+    )
+
+    def known(self, peers: int = 0, **changed: object) -> Known:
+        """Alice after four weeks in a team of eleven mature members, of which so many have what an event brings."""
+        baseline, names = Baseline(), Names()
+        for made in usual(28):
+            obs = observe(made, self.COMPANY)
+            learn(baseline, obs)
+            names = with_names(names, baseline, obs, made)
+        tokens = observe(event(NOON, **changed)).tokens  # type: ignore[arg-type]
+        people = tuple({token: peers} if peers else {} for token in tokens)
+        team = Group(11, people, tuple({} for _ in tokens))
+        return Known(baseline, names, self.COMPANY, Snapshot(NOON, {"team:payments": team, "org": Group(50)}))
+
+    def said(self, model: Model, known: Known, strange: AuditEvent, **more: object) -> tuple[str, ...]:
+        obs = msgspec.structs.replace(observe(strange, self.COMPANY), **more)
+        groups = known.snapshot.peers_of(self.COMPANY.person("alice"), "human")
+        return explain(model, known, obs, strange, features(known.baseline, obs, groups))
+
+    def test_of_a_place(self, model: Model) -> None:
+        away: dict[str, object] = {"resource": KNOWN, "country": "NL", "asn": 64500, "source_ip": "203.0.113.9"}
+        said = self.said(model, self.known(3, **away), event(NOON, **away))
+        assert any(
+            reason.startswith("first time from NL (AS64500) (")
+            and reason.endswith("; usual: DE, AS64496, office Berlin; 3 of 10 others in team payments do")
+            for reason in said
+        )
+
+    def test_of_a_tool(self, model: Model) -> None:
+        said = self.said(model, self.known(), event(NOON, resource=KNOWN, user_agent=AGENTS[2]))
+        assert any(
+            reason.startswith("first time with aws-cli linux (")
+            and reason.endswith("; usual: chrome mac; 0 of 10 others in team payments do")
+            for reason in said
+        )
+
+    def test_of_the_hours_on_the_own_clock(self, model: Model) -> None:
+        said = self.said(model, self.known(), event(DAY + 3 * 3600, resource=KNOWN))
+        wanted = "active on a weekday at 05 h Europe/Berlin: 0 of "
+        assert any(reason.startswith(wanted) and reason.endswith("; usual on a weekday: 10 to 18 h") for reason in said)
+
+    def test_of_an_action(self, model: Model) -> None:
+        said = self.said(model, self.known(4), event(NOON, "create", resource=Resource("pods/exec", "a/b")))
+        assert any(
+            reason.startswith("first privileged create pods/exec by this principal (")
+            and reason.endswith("; 0 of 10 others in team payments do")
+            for reason in said
+        )
+
+    def test_of_what_is_sensitive(self, model: Model) -> None:
+        said = self.said(model, self.known(), event(NOON, "PutObject", resource=Resource("s3 bucket", "payroll")))
+        assert any(reason.startswith("first time on sensitive s3 bucket payroll (") for reason in said)
+
+    def test_of_a_way_and_a_session(self, model: Model) -> None:
+        known = self.known()
+        learn(known.baseline, msgspec.structs.replace(observe(event(NOON, session_id="s")), place=(52.5, 13.4)))
+        strange = event(NOON + 1800, resource=KNOWN, country="JP", asn=64500, source_ip="203.0.113.9", session_id="s")
+        row = [0.0] * len(FEATURES)
+        for name in ("travel", "session_moved"):
+            row[[feature.name for feature in FEATURES].index(name)] = 9.0
+        obs = msgspec.structs.replace(observe(strange, self.COMPANY), place=(35.7, 139.7))
+        told = msgspec.structs.replace(
+            model.card, quantiles=((0.0,) * len(model.card.tails),) * len(FEATURES)
+        )  # a model that never saw either
+        said = explain(replace(model, card=told), known, obs, strange, row)
+        assert "8917 km from where it was 30 min before: 17835 km/h; usual: DE" in said
+        assert "its session began elsewhere from AS64496, now from JP (AS64500)" in said
+
+    def test_without_a_snapshot_nothing_is_said_of_peers(self, model: Model) -> None:
+        known = msgspec.structs.replace(self.known(), snapshot=NONE)
+        said = self.said(model, known, event(NOON, "StopLogging", country="NL", asn=1))
+        assert said
+        assert not any("others in" in reason for reason in said)

@@ -26,7 +26,6 @@ from detectors.baseline import (
 from detectors.features import (
     DOUBT,
     FEATURES,
-    HOUR_DOUBT,
     Observation,
     features,
     hour_bin,
@@ -35,6 +34,7 @@ from detectors.features import (
     observe,
     short_counts,
 )
+from detectors.hours import HOUR_DOUBT
 from tests.detectors.company import AGENTS, MONDAY, event, usual
 from tests.detectors.test_baseline import observations
 

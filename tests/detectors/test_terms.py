@@ -89,3 +89,16 @@ def test_history_counts_whole_days_since_the_first_event() -> None:
 def test_damaged_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"terms"):
         Terms.unpack(data)
+
+
+def test_idle_counts_whole_days_since_the_newest_event() -> None:
+    terms = Terms()
+    assert terms.idle(5 * DAY) is None
+    terms.meet((1, 0, 0, 0, 0, 0), 5 * DAY + 80_000)
+    assert terms.idle(5 * DAY + 86_000) == 0
+    assert terms.idle(6 * DAY) == 1
+    terms.meet((1, 0, 0, 0, 0, 0), 9 * DAY)
+    terms.meet((2, 0, 0, 0, 0, 0), 7 * DAY)
+    assert terms.idle(10 * DAY) == 1, "a late event makes nobody seen earlier"
+    assert terms.idle(3 * DAY) == 0
+    assert Terms.unpack(terms.pack()).idle(10 * DAY) == 1

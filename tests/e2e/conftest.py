@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 
-from audit.event import AuditEvent
+from audit.event import MICROSECONDS, AuditEvent, rfc3339
 from streams.detections import Detections
 from streams.embedded import Broker
+from streams.files import records
 from streams.kafka import admin
 from streams.load import load_detections
 from streams.replay import Source, events_of
@@ -23,6 +26,8 @@ pytest.register_assert_rewrite("tests.e2e.exact", "tests.e2e.house", "tests.e2e.
 from tests.e2e.house import House, Server, house  # noqa: E402
 
 ARRIVAL = 1_900_000_000_000_000
+HALF_A_DAY = 12 * 3600 * MICROSECONDS
+WAITING = Path(__file__).with_name("waiting.yml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,27 @@ class Logs:
 
     def events(self, source: str) -> list[AuditEvent]:
         return list(events_of([Source(source, str(self.files[source]))], self.detections.context, ARRIVAL, []))
+
+    def half_a_day_later(self) -> dict[str, bytes]:
+        """One more line of each source, with the id "later": whoever reads it knows that time has passed."""
+        time = max(event.time for source in self.files for event in self.events(source)) + HALF_A_DAY
+        return {source: _changed(path, _times(source, time)) for source, path in self.files.items()}
+
+
+def _times(source: str, time: int) -> dict[str, Any]:
+    if source == "github":
+        return {"@timestamp": time // 1000, "created_at": time // 1000, "_document_id": "later"}
+    named = {
+        "cloudtrail": ("eventTime", "eventID"),
+        "okta": ("published", "uuid"),
+        "kubernetes": ("requestReceivedTimestamp", "stageTimestamp", "auditID"),
+    }
+    *times, identity = named[source]
+    return {identity: f"{source} later"} | dict.fromkeys(times, rfc3339(time))
+
+
+def _changed(path: Path, fields: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(orjson.loads(next(line for _, line in records(str(path)))) | fields)
 
 
 def _logs(folder: Path, users: int, days: int) -> Logs:

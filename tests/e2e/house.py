@@ -135,6 +135,9 @@ class House:
     redis: RedisServer
     folder: Path
     context: Path | None = None
+    rules: tuple[Path, ...] = ()
+    snapshot_hours: int = 0
+    """Never: they are taken by the clock on the wall, and no undisturbed run could take them at the same place."""
     programs: list[Program] = field(default_factory=list)
 
     @property
@@ -188,8 +191,11 @@ class House:
             "AUDITWATCH_SESSION_SECONDS": str(SESSION_SECONDS),
             "AUDITWATCH_PARTITIONS": str(PARTITIONS),
             "AUDITWATCH_RAW_PARTITIONS": str(RAW_PARTITIONS),
+            "AUDITWATCH_SNAPSHOT_HOURS": str(self.snapshot_hours),
             "PYTHONUNBUFFERED": "1",
         }
+        if self.rules:
+            environment["AUDITWATCH_RULES"] = os.pathsep.join(map(str, self.rules))
         if self.context:
             environment["AUDITWATCH_CONTEXT"] = str(self.context)
         return environment

@@ -14,6 +14,8 @@ import orjson
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from redis.asyncio import Redis
 
+from streams.agenda import INDEX
+from streams.clock import Clock, Reading
 from streams.kafka import ALERTS, DEADLETTER, EVENTS, FINDINGS, client_options, incarnations
 from streams.packet import Packet, decode_events, decode_signals, encode
 from streams.settings import Settings
@@ -71,6 +73,25 @@ class Logbook:
             assert time.monotonic() < deadline, f"behind after {within:.0f} s, (stored, last) offsets: {behind}"
             await asyncio.sleep(0.2)
 
+    def clock(self) -> Reading:
+        """What time it is by the events there are."""
+        clock = Clock()
+        clock.see(event for packet in self._packets(EVENTS, decode_events) for event in packet.items)
+        return clock.read()
+
+    async def told_the_time(self, within: float = 30.0) -> None:
+        """Waits until nothing is due any more at the time of the newest event, and nothing more is said of it."""
+        deadline, latest = time.monotonic() + within, self.clock().latest
+        while due := [at for piece in await self._agenda() for at in piece.values() if at <= latest]:
+            assert time.monotonic() < deadline, f"{len(due)} states were due at {latest}, the first at {min(due)}"
+            await asyncio.sleep(0.2)
+        await self.read()
+
+    async def _agenda(self) -> list[dict[str, int]]:
+        _, values = await self.stored(FINDINGS)
+        pieces = [value for (_, key), value in values.items() if key.startswith(f"{INDEX}:")]
+        return [msgspec.msgpack.decode(piece, type=dict[str, int]) for piece in pieces]
+
     async def _behind(self, topic: str) -> dict[int, tuple[int, int]]:
         ends = {record.partition: record.offset for record in self.records[topic]}
         positions, _ = await self.stored(topic)
@@ -98,7 +119,8 @@ class Logbook:
         last: dict[str, tuple[int, bytes]] = {}
         for record in self.records[ALERTS]:
             alert = orjson.loads(record.value)
-            last[alert["id"]] = max(last.get(alert["id"], (0, b"")), (alert["revision"], record.value))
+            if alert["revision"] >= last.get(alert["id"], (0, b""))[0]:
+                last[alert["id"]] = (alert["revision"], record.value)
         return {key: line for key, (_, line) in last.items()}
 
     @property

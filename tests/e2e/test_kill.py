@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Mapping
+from pathlib import Path
 
+import orjson
 import pytest
 
 from alerting.alert import to_line
+from audit.sources.reader import read
+from streams.detections import Detections
+from streams.load import load_detections
 from streams.replay import Source, replay
-from tests.e2e.conftest import ARRIVAL, Logs
-from tests.e2e.exact import assert_exact, assert_same_alerts
+from tests.e2e.conftest import ARRIVAL, WAITING, Logs
+from tests.e2e.exact import assert_exact
 from tests.e2e.flow import Flow
 from tests.e2e.house import House
 from tests.e2e.logbook import Logbook
@@ -54,9 +60,42 @@ async def test_one_file_gives_what_its_replay_gives_whatever_was_killed(empty_ho
         empty_house.worker()
         await assert_exact(book, few_logs.detections, {event.id for event in few_logs.events("cloudtrail")})
         sources = [Source("cloudtrail", str(file))]
-        told = await asyncio.to_thread(replay, sources, few_logs.detections, arrival=ARRIVAL)
-        expected = {alert.id: to_line(alert) for alert in told.alerts.values()}
-        assert_same_alerts(book.alerts, expected, few_logs.detections)
+        told = await asyncio.to_thread(replay, sources, few_logs.detections, arrival=ARRIVAL, snapshots=False)
+        assert book.alerts == {alert.id: to_line(alert) for alert in told.alerts.values()}
+
+
+async def test_kills_change_nothing_in_what_waits_for_time_to_pass(empty_house: House, few_logs: Logs) -> None:
+    """Absence and "less than": at the end an event half a day later tells the worker that time has passed."""
+    empty_house.context, empty_house.rules = few_logs.context, (Path("library"), WAITING)
+    detections = load_detections(few_logs.context, empty_house.rules, None)
+    waiting = {each.id for each in detections.rules.correlations if each.path == WAITING}
+    worker = empty_house.worker()
+    await worker.ready()
+    async with Logbook(empty_house.settings) as book:
+        flow = Flow(empty_house, few_logs.files)
+        sending = asyncio.create_task(flow.send(1.0, seconds=12.0))
+        for _ in range(3):
+            await worker.folds()
+            worker.kill()
+            worker = empty_house.worker()
+            await worker.ready()
+        await sending
+        await flow.close()
+        await book.until("all events", lambda: book.event_ids >= few_logs.ids)
+        later = few_logs.half_a_day_later()
+        for source, line in later.items():
+            (file := empty_house.folder / f"{source}.jsonl").write_bytes(line + b"\n")
+            await empty_house.ingest(source, file)
+        await assert_exact(book, detections, few_logs.ids | _ids(later, detections))
+        said = [orjson.loads(line) for line in book.alerts.values()]
+        told = [finding["detection"] for alert in said for finding in alert["findings"]]
+        assert waiting <= set(told)
+        worker.end()
+
+
+def _ids(lines: Mapping[str, bytes], detections: Detections) -> set[str]:
+    answers = [answer for source, line in lines.items() for answer in read(source, line, ARRIVAL, detections.context)]
+    return {event.id for answer in answers if isinstance(answer, list) for event in answer}
 
 
 @pytest.mark.slow

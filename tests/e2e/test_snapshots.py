@@ -16,6 +16,7 @@ MEMBERS = 7
 
 async def test_one_worker_builds_what_is_due_and_both_take_it(empty_house: House) -> None:
     started = int(time.time() * 1e6)
+    empty_house.snapshot_hours = 6
     client = connect(empty_house.settings)
     entries = [
         entry
@@ -42,6 +43,7 @@ async def test_one_worker_builds_what_is_due_and_both_take_it(empty_house: House
 
 
 async def test_a_fresh_worker_builds_none_at_its_start(empty_house: House) -> None:
+    empty_house.snapshot_hours = 6
     client = connect(empty_house.settings)
     worker = empty_house.worker()
     await worker.ready()

@@ -74,7 +74,7 @@ def bounded(*bounds: tuple[str, int], **fields: Any) -> Correlation:
 
 
 def temporal(rules: int, condition: str = "", ordered: bool = False, **fields: Any) -> Correlation:
-    names = tuple("abcdefgh"[:rules])
+    names = tuple("abcdefghijkl"[:rules])
     ways = tuple(one.placed(names) for one in clauses(condition)) if condition else ()
     given = {
         "kind": "temporal_ordered" if ordered else "temporal",

@@ -29,6 +29,7 @@ PROMPT = {
     "two": temporal(3, need=2, timespan=10),
     "clauses": temporal(3, "a and (b or c)", timespan=10),
     "order": temporal(3, ordered=True, timespan=10),
+    "order of two": temporal(3, ordered=True, need=2, bounds=(("gte", 2),), timespan=10),
     "orders": temporal(3, "(a and b) or c", ordered=True, timespan=10),
 }
 drawn = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 2), st.integers(-3, 8)), min_size=1, max_size=20)

@@ -82,6 +82,22 @@ TEST = "auditwatch:\n  tests:\n    - "
             TEST + "{name: x, match: true, evnet: {}}",
             "3:30: unknown key 'evnet' in auditwatch.tests.0: did you mean 'event",
         ),
+        (
+            TEST + "{name: x, match: true, event: {}, last_seen_days: long}",
+            "3:41: last_seen_days must be a whole number: days",
+        ),
+        (
+            TEST + "{name: x, match: true, event: {}, context: {users: [{nmae: y}]}}",
+            "3:41: context: Object contains unknown field `nmae` - at `$.users[0]`: write it as in the context file",
+        ),
+        (
+            TEST + "{name: x, match: true, event: {}, context: {users: [{id: y, end_date: soon}]}}",
+            "3:41: context: 'soon' is no time",
+        ),
+        (
+            TEST + "{name: x, match: true, events: [{}, {}], source: [okta]}",
+            "3:48: a list of sources has one for each event: source: [okta, github]",
+        ),
         *(
             (
                 TEST + f"{{name: x, match: true, event: {{}}, team_share: {shares}}}",
@@ -108,3 +124,18 @@ def test_a_test_may_say_how_many_peers_know_what_is_new(tmp_path: Path) -> None:
     assert errors == []
     history = found.tests[0].history
     assert (history.new, [history.team(kind) for kind in range(6)]) == (0b1000, [0.4, None, None, 1, None, None])
+
+
+def test_a_test_may_declare_people_and_name_a_source_for_each_event(tmp_path: Path) -> None:
+    text = TEST + "{name: x, match: true, events: [{}, {}], source: [okta, github], context: {users: [{id: ada}]}}"
+    found, errors = extension(tmp_path, text)
+    assert errors == []
+    (test,) = found.tests
+    assert test.sources == ("okta", "github")
+    assert test.context.person("ada") is not None
+    assert test.history.idle == 0
+
+
+def test_who_has_no_history_was_never_seen(tmp_path: Path) -> None:
+    found, _ = extension(tmp_path, TEST + "{name: x, match: true, event: {}, history_days: 0}")
+    assert found.tests[0].history.idle is None

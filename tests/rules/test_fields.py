@@ -6,8 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audit.context import Context
+from audit.context_schema import DAY, Company, Declared, End, Moment, Person
 from audit.event import Principal
-from rules.fields import MISSING, NORMALISED, canonical, everything, getter, is_path, lowered, members, texts
+from rules.fields import (
+    MISSING,
+    NORMALISED,
+    History,
+    View,
+    canonical,
+    everything,
+    getter,
+    is_path,
+    lowered,
+    members,
+    texts,
+)
 from tests.rules.conftest import event, view
 
 
@@ -163,3 +177,52 @@ def test_the_whole_event_is_lowered_once() -> None:
     one = view({"a": "One", "b": ["TWO"]})
     assert lowered(one) == "one\ntwo"
     assert lowered(one) is lowered(one)
+
+
+class TestDeclared:
+    CONTEXT = Context(
+        Declared(
+            company=Company(aws_accounts={"prod": "123456789012"}),
+            users=(
+                Person(id="alice", team="blue", title="Lead", country="de", end_date=End(0), start_date=Moment(0)),
+                Person(id="bob", start_date=Moment(0)),
+            ),
+        )
+    )
+
+    def see(self, field: str, history: History | None = None, record: Any = None, **more: Any) -> Any:
+        made = event(**more)
+        seen = View(made, record or {}, history, self.CONTEXT.person(made.actor.id), self.CONTEXT)
+        return getter("auditwatch." + field)(seen)
+
+    def test_it_is_read_from_the_person_behind_the_actor(self) -> None:
+        assert self.see("actor.employment") == "ended"
+        assert self.see("actor.team") == "blue"
+        assert self.see("actor.title") == "Lead"
+        assert self.see("actor.abroad", country="NL") is True
+        assert self.see("actor.abroad", country="DE") is False
+        assert self.see("actor.abroad", country=None) is MISSING
+
+    def test_of_whom_nothing_is_declared_it_is_missing(self) -> None:
+        stranger = Principal("mallory", "mallory")
+        for field in ("actor.employment", "actor.team", "actor.title", "actor.abroad", "actor.days_employed"):
+            assert self.see(field, actor=stranger) is MISSING
+        assert self.see("actor.team", actor=Principal("bob", "bob")) is MISSING
+
+    def test_days_employed_are_the_actors_or_the_targets(self) -> None:
+        days = event().time // DAY
+        assert self.see("actor.days_employed") == days
+        assert self.see("target.days_employed", target=Principal("bob", "bob")) == days
+        assert self.see("target.days_employed", target=Principal("mallory", "mallory")) is MISSING
+        assert self.see("target.days_employed") is MISSING
+
+    def test_silence_needs_a_past_or_a_login(self) -> None:
+        assert self.see("actor.days_since_seen") is MISSING
+        assert self.see("actor.days_since_seen", History(0, 9, 7)) == 7
+        assert self.see("actor.days_since_seen", History(0, 9)) == 0
+        assert self.see("actor.days_since_seen", History(0, 0, None)) is MISSING
+
+    def test_foreign_accounts_are_a_list(self) -> None:
+        record = {"requestParameters": {"add": ["123456789012", "555566667777"]}}
+        assert self.see("foreign_accounts", record=record) == ["555566667777"]
+        assert self.see("foreign_accounts", record={"requestParameters": {}}) is MISSING

@@ -102,3 +102,61 @@ def test_a_near_miss_must_be_near(rule_set: RuleSetOf) -> None:
     assert far(two, "CreateUser") == []
     assert far("{s: {eventName: CreateUser}, condition: s}", "Other") == []
     assert far("{s: {eventName: CreateUser}, t: {errorCode: x}, condition: s and not t}", "Other") == []
+
+
+GONE = """title: Gone
+id: 44444444-4444-4444-8444-444444444444
+name: gone
+logsource: {product: auditwatch}
+detection: {s: {actor.employment: ended}, long: {actor.days_since_seen|gte: 45}, condition: s and long}
+auditwatch:
+  tests:
+"""
+USER = "users: [{id: ada, end_date: 2026-02-28, identities: {aws: ['arn:aws:iam::1:user/a']}}]"
+
+
+@pytest.mark.parametrize(
+    ("more", "got"),
+    [
+        (f"context: {{{USER}}}, last_seen_days: 45", True),
+        (f"context: {{{USER}}}, last_seen_days: 44", False),
+        (f"context: {{{USER}}}", False),
+        ("last_seen_days: 45", False),
+        (f"context: {{{USER.replace('02-28', '03-02')}}}, last_seen_days: 45", False),
+    ],
+)
+def test_a_test_declares_its_people_and_how_long_they_were_silent(rule_set: RuleSetOf, more: str, got: bool) -> None:
+    record = RECORD % ("CreateUser", "a")
+    (result,) = run_tests(
+        rule_set(f"{GONE}    - {{name: a, match: true, source: cloudtrail, {more}, event: {record}}}")
+    )
+    assert result.got is got
+
+
+def test_the_first_event_of_somebody_without_history_follows_no_other(rule_set: RuleSetOf) -> None:
+    user = USER.replace("end_date", "last_login: 2025-12-01, end_date")
+    record = RECORD % ("CreateUser", "a")
+    test = f"    - {{name: a, match: true, source: cloudtrail, context: {{{user}}}, history_days: 0, event: {record}}}"
+    (result,) = run_tests(rule_set(GONE + test))
+    assert result.passed, "ninety days since the last login that is declared"
+
+
+def test_events_of_a_test_may_be_of_several_sources(rule_set: RuleSetOf) -> None:
+    count = """title: Two
+id: 55555555-5555-4555-8555-555555555555
+correlation: {type: value_count, rules: [any], group-by: [outcome], timespan: 90d, condition: {field: source, gte: 2}}
+auditwatch:
+  tests:
+"""
+    every = """title: Any
+id: 66666666-6666-4666-8666-666666666666
+name: any
+logsource: {product: auditwatch}
+detection: {s: {outcome: [success, unknown]}, condition: s}
+"""
+    cloud = RECORD % ("CreateUser", "a")
+    okta = "{eventType: user.session.start, uuid: b, published: '2026-03-02T09:14:07.123Z', outcome: {result: SUCCESS}}"
+    test = f"    - {{name: a, match: true, source: [cloudtrail, okta], events: [{cloud}, {okta}]}}\n"
+    again = f"    - {{name: b, match: false, source: cloudtrail, events: [{cloud}, {cloud}]}}\n"
+    results = run_tests(rule_set(every, count + test + again))
+    assert [(result.test, result.error, result.passed) for result in results] == [("a", "", True), ("b", "", True)]

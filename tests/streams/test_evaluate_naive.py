@@ -80,3 +80,10 @@ def test_with_nothing_before_the_attacks_all_is_fitted(events: list[AuditEvent],
     naive = Naive(labelled, plain_forest)
     naive.see(events)
     assert naive.candidates(START)
+
+
+def test_the_forest_of_the_floor_is_scikit_learns_and_the_same_each_time() -> None:
+    rows = np.arange(600, dtype=np.float64).reshape(200, 3) % 17
+    one, two = plain_forest(rows), plain_forest(rows)
+    assert one.to_bytes() == two.to_bytes()
+    assert one.features == 3

@@ -8,7 +8,19 @@ from hypothesis import strategies as st
 from audit.event import AuditEvent, Principal
 from streams import packet
 from streams.kafka import partition_of
-from streams.packet import Output, Packet, Signal, decode_events, decode_signals, encode, mark, offset_of, parcels
+from streams.packet import (
+    Control,
+    EventPacket,
+    Output,
+    Packet,
+    Signal,
+    decode_events,
+    decode_signals,
+    encode,
+    mark,
+    offset_of,
+    parcels,
+)
 
 ORIGINS = {0: "audit.raw.okta/0@x", 1: "audit.raw.okta/1@x"}
 
@@ -95,3 +107,15 @@ def test_no_bytes_raise_anything_unforeseen(junk: bytes) -> None:
     except (ValueError, RecursionError):
         return
     assert encode(decode_events(junk))
+
+
+def test_a_control_travels_beside_no_events_and_who_knows_no_controls_sees_none() -> None:
+    control = Control("c1", "drop", "alice", 5, "bob", "why", (1, 2**64 - 1), 3, 4)
+    payload = encode(EventPacket("", [], [], controls=(control,)))
+    assert decode_events(payload) == EventPacket("", [], [], -1, (control,))
+    before = msgspec.msgpack.decode(payload, type=Packet[AuditEvent])
+    assert (before.origin, before.items) == ("", [])
+
+
+def test_a_packet_of_an_older_sender_has_no_controls() -> None:
+    assert decode_events(encode(Packet("o", [1], [event("e")]))).controls == ()

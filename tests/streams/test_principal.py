@@ -220,3 +220,17 @@ def test_a_memory_stored_before_there_were_peaks_is_read() -> None:
     old = msgspec.msgpack.encode([b"", 0, []])
     assert State.unpack(None, old).peaks == []
     assert told_by_memory(old) == ("unknown", [])
+
+
+def test_what_adds_up_over_days_survives_the_store() -> None:
+    state = State(Baseline())
+    for day in range(4):
+        state.slow.see(event(1440 * day, action="GetObject"), 0, False, 0.0)
+    again = State.unpack(*stored(state))
+    assert again.slow.days.stored() == state.slow.days.stored()
+    assert again.slow.days.usual(0) == [1, 1, 1]
+
+
+def test_a_memory_from_before_there_was_any_is_read() -> None:
+    old = msgspec.msgpack.encode((b"", 0, []))
+    assert State.unpack(None, old).slow.days.today == -1

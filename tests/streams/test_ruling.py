@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from audit.context import EMPTY, Context
-from audit.context_schema import Declared, Person
+from audit.context_schema import Declared, End, Moment, Person
 from audit.event import AuditEvent
 from audit.event import Principal as Actor
 from detectors.features import observe
@@ -151,3 +151,16 @@ def test_a_raw_record_that_is_no_json_is_a_fault_and_nothing_else(raw: bytes) ->
     deed = Deed(Arrival(0, mark(1), made), Principal.unpack(None, None), observe(made))
     (error,) = apply_rules(deed, None, Detections(load([]), default_model(), EMPTY))
     assert "no JSON" in error
+
+
+def test_a_rule_may_ask_what_is_declared_and_how_long_the_actor_was_silent(tmp_path: Path) -> None:
+    selection = "actor.employment: ended, actor.days_since_seen|gte: 45"
+    plain = detections(tmp_path, RULE.format(selection=selection, stage="live"))
+    gone = Person(id="alice", end_date=End(TIME + 30 * DAY), last_login=Moment(TIME - 60 * DAY))
+    under = Detections(plain.rules, plain.model, Context(Declared(users=(gone,))))
+    alice = Principal.unpack(None, None)
+    assert ruled(alice, event(), under).findings == [], "silent for long, and still here"
+    assert ruled(alice, event(time=TIME + 40 * DAY), under).findings == [], "gone, and seen 40 days ago"
+    assert len(ruled(alice, event(time=TIME + 85 * DAY), under).findings) == 1
+    assert ruled(alice, event(time=TIME + 85 * DAY + HOUR), under).findings == [], "seen an hour ago"
+    assert ruled(alice, event(time=TIME + 140 * DAY), plain).findings == [], "nothing is declared"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from audit.event import AuditEvent, Principal, Resource, parse_rfc3339
 from streams import trail as trail_module
-from streams.packet import Packet, mark
+from streams.packet import Control, EventPacket, Packet, mark
 from streams.trail import DAY, Overtaken, Shelf, TrailError, read, standing
 
 LOG = "01a20bab-47ef-72f3-80d1-3fa4e345cb60/3"
@@ -84,6 +84,16 @@ class TestWhatIsWrittenIsRead:
         shelf.add(0, packet(*events))
         assert shelf.flush() == 0
         assert list(read(folder)) == sorted(events, key=lambda each: each.time)
+
+    def test_controls_leave_nothing_and_what_is_around_them_stays(self, tmp_path: Path) -> None:
+        """People's verdicts travel on audit.events, too."""
+        shelf = Shelf.take_over(tmp_path, LOG, 0)
+        control = EventPacket("", [], [], controls=(Control("c", "forget", "alice", NOON),))
+        for offset, each in enumerate((packet(event(1)), control, packet(event(2), first=1), control)):
+            shelf.add(offset, each)
+        assert shelf.flush() == 3
+        assert [each.id for each in read(tmp_path)] == ["e1", "e2"]
+        assert Shelf.take_over(tmp_path, LOG, 0).offset == 3
 
     def test_in_order_of_time_then_place(self, tmp_path: Path) -> None:
         for partition in (1, 0):

@@ -92,6 +92,7 @@ class TestShow:
         shown = run("baseline", "show", "alice").stdout
         assert f"#{observe(weeks()[0]).tokens[0]:016x}" in shown
         assert "GetObject" not in shown
+        assert "names that the trail (AUDITWATCH_TRAIL) does not tell" in shown
 
     def test_json(self, run: Run, alice: str, trail: None) -> None:
         [line] = lines(run("baseline", "show", "alice", "--json").stdout)

@@ -1,0 +1,98 @@
+"""What follows a decision that is no message: a digest grows, a mute is noted, escalations are laid out.
+
+Each step may be broken off anywhere and repeated: an alert is noted as begun for its digest before the digest names
+it, and as dealt with after it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from alerting import notice
+from alerting.alert import Alert
+from alerting.desk import Gather, Silence
+from alerting.notifier import Begun, Receipt
+from alerting.route import Routing
+from alerting.store import AlertStore, Entry
+from audit.finding import at_least
+
+
+async def gather(store: AlertStore, actions: Iterable[Gather], now: int) -> None:
+    """Puts alerts into their digests, each digest written once."""
+    grouped: defaultdict[tuple[str, int], list[Entry]] = defaultdict(list)
+    for action in actions:
+        grouped[action.channel, action.due].append(action.entry)
+    for (channel, due), entries in grouped.items():
+        await _into(store, channel, due, [entry for entry in entries if not await _was_in(store, entry, now)], now)
+
+
+async def _was_in(store: AlertStore, entry: Entry, now: int) -> bool:
+    """Ends what was broken off between digest and receipt."""
+    if entry.begun is None or entry.receipt:
+        return False
+    named = await store.get(entry.begun.channel)
+    if named is None or not notice.holds(named.alert, entry.alert):
+        return False
+    await store.receipt(entry.alert.id, _dealt_with(entry.alert, entry.begun.channel, now))
+    return True
+
+
+async def _into(store: AlertStore, channel: str, due: int, entries: Sequence[Entry], now: int) -> None:
+    if not entries:
+        return
+    name, old = await _open(store, channel, due, len(entries))
+    for entry in entries:
+        if entry.receipt:
+            await store.lost(entry.alert.id)
+        await store.begin(entry.alert.id, Begun(name, now))
+    if await store.put(notice.digest(old, name, channel, due, [entry.alert for entry in entries])):
+        for entry in entries:
+            await store.receipt(entry.alert.id, _dealt_with(entry.alert, name, now))
+
+
+async def _open(store: AlertStore, channel: str, due: int, more: int) -> tuple[str, Alert | None]:
+    """The first digest of that time with room for so many more."""
+    part = 0
+    while True:
+        name = notice.digest_id(channel, due, part)
+        entry = await store.get(name)
+        if entry is None or entry.alert.count + more <= notice.MEMBERS:
+            return name, entry.alert if entry else None
+        part += 1
+
+
+async def silence(store: AlertStore, action: Silence, now: int) -> None:
+    """Notes that an alert was muted, and by which mute."""
+    alert = action.entry.alert
+    await store.receipt(alert.id, _dealt_with(alert, f"muted: {action.mute}", now))
+
+
+async def withdrawn(store: AlertStore, alert: Alert, now: int) -> bool:
+    """Whether an escalation has become needless: somebody took the alert up. Then that is noted."""
+    if not notice.is_escalation(alert):
+        return False
+    case = await store.case(alert.key)
+    if case is not None and case.status in ("open", "reopened"):
+        return False
+    await store.receipt(alert.id, _dealt_with(alert, "withdrawn", now))
+    return True
+
+
+def follow_ups(alert: Alert, before: Receipt | None, routing: Routing, now: int) -> list[Alert]:
+    """The notices a shown alert leads to: the steps of its route, and word to the channel it has become grave for."""
+    if notice.is_notice(alert):
+        return []
+    route = routing.plan(alert, now).route
+    made = list(notice.escalations(alert, route, now))
+    if before and not at_least(before.severity, alert.severity):
+        then = msgspec.structs.replace(alert, severity=before.severity)
+        if route.channel not in ("", routing.plan(then, now).route.channel):
+            made.append(notice.raised(alert, route.channel, now))
+    return made
+
+
+def _dealt_with(alert: Alert, how: str, now: int) -> Receipt:
+    return Receipt(alert.revision, alert.severity, "", how, now)
