@@ -29,10 +29,10 @@ def routing_of(settings: Settings, now: int, file: Path | None = None) -> Routin
 
 def asks_sources(routes: Routes) -> bool:
     """Whether the rules have to be read: only they know which sources a detection watches."""
-    return any(one.when.sources for one in (*routes.routes, *routes.mutes))
+    return any(when.sources for when in (*(one.when for one in routes.routes), *(one.when for one in routes.mutes)))
 
 
 def sources(settings: Settings) -> Mapping[str, tuple[str, ...]]:
     """The sources of each rule and correlation, by id; those that watch any source are left out."""
     found = everything(sigma.load(rule_folders(settings.rules)))
-    return {rule.id: rule.sources for rule in found if rule.sources}
+    return {rule.id: tuple(rule.sources) for rule in found if rule.sources}

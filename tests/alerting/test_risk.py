@@ -258,3 +258,20 @@ def test_folding_two_weeks_at_once_loses_no_alert() -> None:
 def test_episodes_are_aligned_with_event_time_not_with_arrival() -> None:
     first, second = (fold(None, made(1, hours, severity="high"))[0].episodes[0].index for hours in (0.1, 3.9))
     assert first == second == NOON // EPISODE
+
+
+@given(st.lists(st.sets(st.integers(0, 10**6), min_size=1, max_size=400), min_size=2, max_size=5))
+@settings(max_examples=30, deadline=None)
+def test_a_finding_that_grew_needs_to_bring_only_what_is_new(parts: list[set[int]]) -> None:
+    whole = brought = None
+    known: set[str] = set()
+    for number, part in enumerate(parts):
+        fresh = {f"e{one:07}" for one in part} - known
+        told, size = len(known), len(known | fresh)
+        known |= fresh
+        finding = a_finding(kind="correlation", event_ids=tuple(sorted(known)[:EVENTS]))
+        whole, alerts = fold(whole, finding, told, size)
+        brought, same = fold(brought, finding, told, size, fresh=None if number == 0 else sorted(fresh))
+        assert (brought, same) == (whole, alerts)
+    assert whole is not None
+    assert whole.episodes[0].event_ids == tuple(sorted(known)[:EVENTS])

@@ -81,7 +81,6 @@ async def _assert_stored(book: Logbook, topic: str, wanted: MemoryStateStore, de
     unticked = {number: msgspec.structs.replace(position, ticks=0) for number, position in reached.items()}
     assert {n: msgspec.structs.replace(position, ticks=0) for n, position in positions.items()} == unticked
     assert values.keys() == wanted.values.keys()
-    import pickle; pickle.dump((values, wanted.values), open("/tmp/vals.pkl", "wb"))
     assert not [
         place
         for place, value in wanted.values.items()
