@@ -10,7 +10,7 @@ import pytest
 from alerting.alert import Alert
 from alerting.case import Case, transition
 from alerting.notifier import Receipt
-from alerting.store import RedisAlertStore
+from alerting.store import Failure, RedisAlertStore
 from streams.embedded import free_port
 from streams.kafka import EVENTS
 from streams.packet import Control, decode_events
@@ -77,7 +77,7 @@ class TestShow:
         assert "delivery   revision 1 to C1 at 2026-01-31T12:00:00.000Z\n" in run("alerts", "show", alert.id).stdout
 
     def test_a_delivery_that_fails_says_why(self, run: Run, redis_url: str, alert: Alert) -> None:
-        ask(redis_url, lambda store: store.failed(alert.id, 1, "not_in_channel", NOON))
+        ask(redis_url, lambda store: store.failed(alert.id, 1, Failure("not_in_channel", NOON)))
         assert (
             "failed 1 times, next try 2026-01-31T12:00:00.000Z: not_in_channel"
             in run("alerts", "show", alert.id).stdout
