@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ import faust
 
 from streams.detections import Detections
 from streams.dispatch import Dispatch, now
+from streams.ending import told_to_end
 from streams.engine import NORMALISE, Engine
 from streams.health import Health
 from streams.kafka import ALERTS, EVENTS, FINDINGS, RAW, client_options
@@ -29,6 +31,9 @@ CHUNKS = 4
 """Chunks an agent takes at once; with fetches of at most half a megabyte that bounds the memory of a batch."""
 FETCH_BYTES = 512 * 1024
 WITHIN = 0.02
+TOLD_SECONDS = 1.0
+STOP_SECONDS = 8.0
+"""How long an orderly end may take; what is cut after it is no more than a crash, which costs nothing."""
 QUIET = {
     "mode.timers": logging.ERROR,
     "streams.transport": logging.WARNING,  # Faust's services name themselves after our classes
@@ -173,9 +178,32 @@ def _credentials(settings: Settings) -> Any:
 
 
 class _Process(faust.Worker):
+    cut = False
+
     async def _sentinel_task(self) -> None:
         """Cancelled tasks get a moment to end; Faust gives them a second."""
         await asyncio.sleep(0.05)
+
+    async def _stop_on_signal(self, number: Any) -> None:
+        """Told to stop while it starts, Faust may wait for ever for what will never be ready: cut that."""
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await super()._stop_on_signal(number)
+        except TimeoutError:
+            log.warning("not everything ended within %.0f s of being told to; ending without it", STOP_SECONDS)
+            self.cut = True
+            raise SystemExit(0) from None  # out of the loop at once; whoever started servers stops them
+
+    def stop_and_shutdown(self) -> None:
+        """Faust's wait for everything to end, unless that was tried."""
+        if not self.cut:
+            super().stop_and_shutdown()
+
+
+def _end_if_told() -> None:
+    """What was said before Faust listened."""
+    if told_to_end():
+        signal.raise_signal(signal.SIGTERM)
 
 
 def run(app: App) -> None:
@@ -184,4 +212,10 @@ def run(app: App) -> None:
         logging.getLogger(name).setLevel(level)
     worker = _Process(app, quiet=True, loglevel="WARN", override_logging=False, redirect_stdouts=False)
     worker.spinner = None  # it writes cursor codes to stdout, a terminal's or not
-    worker.execute_from_commandline()
+    worker.loop.call_later(TOLD_SECONDS, _end_if_told)
+    try:
+        worker.execute_from_commandline()
+    except SystemExit:
+        if told_to_end():  # before Faust listened: as if it had been heard then
+            raise KeyboardInterrupt from None
+        raise

@@ -68,7 +68,7 @@ def check(page: Path, group: click.Group, name: str, words: list[str]) -> None:
         for each in words[0].split("|"):
             check(page, command, each, words[1:])
         return
-    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)} | {"--help", "-h"}
+    known = {option for one in command.params for option in (*one.opts, *one.secondary_opts)} | {"--help", "-h"}
     for word in words:
         if option := re.match(r"--[a-z][a-z-]*", word):
             assert option[0] in known, f"{page.name}: auditwatch {name} has no {option[0]}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,20 +52,6 @@ log_level_option = click.option(
     type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False),
     help="What to log, to standard error.",
 )
-
-
-def end_on_sigterm() -> None:
-    """From now on SIGTERM ends this process as Ctrl-C does, until something else (Faust) listens to it.
-
-    Also where Ctrl-C is ignored, as a shell has it for what it starts in the background.
-    """
-
-    def end(*_: object) -> None:
-        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-            raise KeyboardInterrupt
-        signal.raise_signal(signal.SIGINT)
-
-    signal.signal(signal.SIGTERM, end)
 
 
 class Unusable(click.ClickException):

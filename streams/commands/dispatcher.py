@@ -18,13 +18,13 @@ from alerting.store import AlertStore, MemoryAlertStore, RedisAlertStore
 from streams.commands.common import (
     Unusable,
     config_option,
-    end_on_sigterm,
     log_level_option,
     log_to_stderr,
     problems,
     settings_of,
 )
 from streams.dispatch import Dispatch, notifier_of, now
+from streams.ending import end_on_sigterm
 from streams.kafka import ALERTS, ensure_topics
 from streams.laptop import found
 from streams.routing import routing_of

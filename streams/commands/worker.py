@@ -11,12 +11,12 @@ import click
 from audit.sources import SOURCES
 from streams.commands.common import (
     config_option,
-    end_on_sigterm,
     log_level_option,
     log_to_stderr,
     problems,
     settings_of,
 )
+from streams.ending import end_on_sigterm
 from streams.kafka import ALERTS, DEADLETTER, EVENTS, FINDINGS, RAW, ensure_topics
 from streams.laptop import serving
 from streams.load import load_detections, rule_folders

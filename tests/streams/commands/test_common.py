@@ -72,7 +72,7 @@ def test_sigterm_ends_a_process_as_ctrl_c_does(background: str) -> None:
     """Also one that a shell started in the background, where Ctrl-C is ignored."""
     code = (
         "import os, signal, time\n"
-        "from streams.commands.common import end_on_sigterm\n"
+        "from streams.ending import end_on_sigterm\n"
         f"{background}\n"
         "end_on_sigterm()\n"
         "try: os.kill(os.getpid(), signal.SIGTERM); time.sleep(9)\n"
