@@ -23,6 +23,7 @@ def resident():
     return Process().memory_info().rss // 2**20
 
 async def main():
+    start = resident()
     fetched, kept = [], []
     for _ in range(100):
         fetched.append(b"x" * 100_000)
@@ -31,10 +32,9 @@ async def main():
         fetched.append(b"x" * 100_000)
         kept.append(b"x" * 1_000)
     fetched.clear()
-    before = resident()
     with suppress(TimeoutError):
         await asyncio.wait_for(keep_tidy(), 0.1)
-    print(before - resident())
+    print(resident() - start)
 
 asyncio.run(main())
 """
@@ -47,7 +47,7 @@ class Node:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
 def test_free_memory_between_what_is_in_use_goes_back_to_the_system() -> None:
-    assert int(subprocess.check_output([sys.executable, "-c", HOLES])) >= 10
+    assert int(subprocess.check_output([sys.executable, "-c", HOLES])) <= 8, "of 20 MB that were in use a moment ago"
 
 
 async def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,7 @@ def run() -> Run:
 def organisation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small simulated organisation's files."""
     folder = tmp_path_factory.mktemp("organisation") / "logs"
-    write(simulate(15, 4, 7, attack_after=2), folder)
+    write(simulate(12, 4, 7, attack_after=2), folder)
     return folder
 
 

@@ -9,6 +9,8 @@ import pytest
 from detectors.model import Model
 from detectors.registry import DEFAULT, Registry, default_model, read_model
 from streams.commands import models_train
+from streams.simulate.organisation import simulate
+from streams.simulate.output import write
 from tests.streams.commands.conftest import Run, lines
 
 
@@ -99,6 +101,13 @@ def test_a_damaged_model_is_not_published(run: Run, place: Path) -> None:
 
 
 class TestTrain:
+    @pytest.fixture(scope="class")
+    def organisation(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        """Large enough to train on."""
+        folder = tmp_path_factory.mktemp("organisation") / "logs"
+        write(simulate(16, 4, 7, attack_after=2), folder)
+        return folder
+
     def sources(self, organisation: Path) -> list[str]:
         return [f"{name}={organisation / name}.jsonl.gz" for name in ("okta", "cloudtrail", "github", "kubernetes")]
 
