@@ -101,10 +101,10 @@ def test_a_damaged_model_is_not_published(run: Run, place: Path) -> None:
 
 
 class TestTrain:
-    @pytest.fixture(scope="class")
-    def organisation(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    @pytest.fixture
+    def organisation(self, tmp_path: Path) -> Path:
         """Large enough to train on."""
-        folder = tmp_path_factory.mktemp("organisation") / "logs"
+        folder = tmp_path / "logs"
         write(simulate(16, 4, 7, attack_after=2), folder)
         return folder
 
