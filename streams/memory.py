@@ -7,7 +7,7 @@ import ctypes
 import gc
 from collections.abc import Callable
 
-TIDY_SECONDS = 10.0
+TIDY_SECONDS = 5.0
 
 
 async def keep_tidy() -> None:
