@@ -14,7 +14,7 @@ from detectors.model import Model
 from detectors.registry import default_model
 from rules import sigma
 from streams.detections import Detections
-from streams.replay import Replay, Run, Source, events_of
+from streams.replay import BUDGET, Replay, Run, Source, events_of
 from streams.simulate.model import SOURCES
 from streams.simulate.organisation import simulate
 from streams.simulate.output import write
@@ -47,9 +47,15 @@ def with_threshold(detections: Detections, threshold: float) -> Detections:
     return Detections(detections.rules, model, detections.context)
 
 
-def replayed(events: Sequence[AuditEvent], detections: Detections, batch: int = 200) -> Run:
+def replayed(
+    events: Sequence[AuditEvent],
+    detections: Detections,
+    batch: int = 200,
+    snapshots: bool = True,
+    budget: float = BUDGET,
+) -> Run:
     """A finished run over events."""
-    run = Run(detections, keep_scores=True)
+    run = Run(detections, keep_scores=True, snapshots=snapshots, budget=budget)
 
     async def drive() -> None:
         await run.open()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,7 +15,7 @@ from rules import sigma
 from streams.detections import Detections
 from streams.replay import Run
 from tests.detectors.company import MONDAY, company
-from tests.laws.organisation import told, with_threshold
+from tests.laws.organisation import replayed, told, with_threshold
 
 RULES = """title: An action that peers do not know
 id: 11111111-1111-4111-8111-111111111111
@@ -54,24 +52,9 @@ def detections(tmp_path_factory: pytest.TempPathFactory) -> Detections:
     return with_threshold(detections, 2.0)
 
 
-def run_of(
-    events: Sequence[AuditEvent], detections: Detections, batch: int, budget: float = 1, snapshots: bool = True
-) -> Run:
-    run = Run(detections, keep_scores=True, snapshots=snapshots, budget=budget)
-
-    async def drive() -> None:
-        await run.open()
-        for start in range(0, len(events), batch):
-            await run.feed(events[start : start + batch])
-        await run.close()
-
-    asyncio.run(drive())
-    return run
-
-
 @pytest.fixture(scope="module")
 def whole(events: list[AuditEvent], detections: Detections) -> Run:
-    return run_of(events, detections, 1000)
+    return replayed(events, detections, 1000, budget=1)
 
 
 def days_of(run: Run, rule: str) -> list[int]:
@@ -89,7 +72,7 @@ def test_peers_speak_once_enough_of_them_have_a_history(whole: Run) -> None:
 def test_the_size_of_batches_never_shows(
     whole: Run, events: list[AuditEvent], detections: Detections, batch: int
 ) -> None:
-    run = run_of(events, detections, batch)
+    run = replayed(events, detections, batch, budget=1)
     assert told(run.result) == told(whole.result)
     assert [store.values for store in run.stores] == [store.values for store in whole.stores]
     assert run.detections.snapshot.pack() == whole.detections.snapshot.pack()
@@ -104,8 +87,8 @@ def test_the_last_snapshot_is_of_the_last_midnight(whole: Run, events: list[Audi
 def test_the_budget_raises_the_bar_and_off_leaves_everything_as_it_was(
     whole: Run, events: list[AuditEvent], detections: Detections
 ) -> None:
-    assert run_of(events, detections, 300, snapshots=False).detections is detections
-    loose = run_of(events, detections, 300, budget=1_000)
+    assert replayed(events, detections, 300, snapshots=False).detections is detections
+    loose = replayed(events, detections, 300, budget=1_000)
     assert loose.detections.snapshot.bar is None
 
     def anomalies(run: Run) -> set[str]:

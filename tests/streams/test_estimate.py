@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
-
 import pytest
 from msgspec.structs import replace
 
@@ -19,6 +16,7 @@ from streams.principal import Principal as State
 from streams.principal import baseline_key, memory_key
 from streams.replay import Run
 from streams.simulate.organisation import simulate
+from tests.laws.organisation import replayed
 
 MONDAY = 1_767_571_200 * MICROSECONDS
 HOUR = 3_600 * MICROSECONDS
@@ -34,19 +32,6 @@ LAPTOP = {"user_agent": "curl/8.5"}
 @pytest.fixture(scope="module")
 def detections() -> Detections:
     return Detections(RuleSet([]), default_model(), EMPTY)
-
-
-def replayed(events: Sequence[AuditEvent], detections: Detections, batch: int = 50) -> Run:
-    run = Run(detections, keep_scores=True)
-
-    async def drive() -> None:
-        await run.open()
-        for start in range(0, len(events), batch):
-            await run.feed(events[start : start + batch])
-        await run.close()
-
-    asyncio.run(drive())
-    return run
 
 
 def weeks() -> list[AuditEvent]:
