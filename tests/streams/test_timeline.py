@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from audit.context import EMPTY, Context
+from audit.context_schema import Declared, Person
+from audit.event import MICROSECONDS, AuditEvent, Principal, Resource
+from detectors.registry import default_model
+from rules.compile import RuleSet
+from streams.detections import Detections
+from streams.timeline import Moment, NobodySuch, concerns, similar, spells, timeline, whose
+
+MONDAY = 1_767_571_200 * MICROSECONDS
+HOUR = 3_600 * MICROSECONDS
+ALICE = Principal("alice", "alice@acorn.example", "human", "verified")
+USUAL = AuditEvent(
+    "usual", MONDAY, "okta", "user.authentication.sso", "success", ALICE, resource=Resource("AppInstance", "mail"),
+    source_ip="192.0.2.7", country="DE", asn=64496, user_agent="Mozilla/5.0 (X11; Linux) Firefox/127.0",
+)  # fmt: skip
+PEOPLE = Context(
+    Declared(
+        users=(
+            Person(id="alice", identities={"okta": ("alice@acorn.example",), "github": ("al",), "slack": ("U1",)}),
+            Person(id="bob", identities={"github": ("bob",), "slack": ("U2", "shared")}),
+            Person(id="carol", identities={"slack": ("shared",)}),
+        )
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def detections() -> Detections:
+    return Detections(RuleSet([]), default_model(), EMPTY)
+
+
+def weeks() -> list[AuditEvent]:
+    """Ten days of the same, every ten minutes, eight hours a day."""
+    times = [day * 1440 + 480 + minute for day in range(10) for minute in range(0, 480, 10)]
+    return [replace(USUAL, id=f"u{minute}", time=MONDAY + minute * HOUR // 60) for minute in times]
+
+
+def later(hours: float, **changes: Any) -> AuditEvent:
+    return replace(USUAL, id=f"e{hours}", time=MONDAY + 10 * 24 * HOUR + int(hours * HOUR), **changes)
+
+
+def told(events: list[AuditEvent], detections: Detections, since: int = 0) -> list[Moment]:
+    return asyncio.run(timeline(events, detections, "alice", since))
+
+
+@pytest.mark.parametrize("name", ["alice", "alice@acorn.example", "ALICE@acorn.example", "al", "U1"])
+def test_a_person_is_found_under_every_name(name: str) -> None:
+    assert whose(PEOPLE, name) == "alice"
+
+
+def test_a_name_of_nobody_declared_is_a_principal_itself() -> None:
+    assert whose(PEOPLE, "aws:arn:aws:iam::1:role/ci") == "aws:arn:aws:iam::1:role/ci"
+
+
+def test_a_name_of_two_people_is_not_guessed() -> None:
+    with pytest.raises(NobodySuch, match="bob and carol"):
+        whose(PEOPLE, "shared")
+
+
+def test_similar_names_are_offered() -> None:
+    assert similar("alise", ["alice", "bob"]) == ["alice"]
+    assert similar("deploy", ["github:svc-deploy-prod", "bob"]) == ["github:svc-deploy-prod"]
+
+
+def test_what_is_out_of_the_usual_is_marked_and_the_rest_is_not(detections: Detections) -> None:
+    abroad = {"source_ip": "203.0.113.9", "country": "JP", "asn": 64511, "user_agent": "curl/8.5"}
+    moments = told([*weeks(), later(8.5), later(9, **abroad)], detections, MONDAY + 10 * 24 * HOUR)
+    assert [moment.id for moment in moments] == ["e8.5", "e9"]
+    usual, strange = moments
+    assert not usual.marked
+    assert not usual.new
+    assert not usual.deviations
+    assert strange.unusual
+    assert {"country", "asn", "user_agent"} <= set(strange.new)
+    assert strange.deviations[0].title.startswith("Unusual for")
+    assert strange.deviations[0].reasons
+    assert strange.alerts
+
+
+def test_the_days_before_teach_and_are_not_shown(detections: Detections) -> None:
+    assert len(told(weeks(), detections)) == len(weeks())
+    assert told(weeks(), detections, MONDAY + 10 * 24 * HOUR) == []
+
+
+def test_nothing_is_new_to_somebody_unknown(detections: Detections) -> None:
+    assert not any(moment.marked for moment in told([later(1), later(2)], detections))
+
+
+def test_what_was_done_to_somebody_names_who_did_it(detections: Detections) -> None:
+    reset = later(3, actor=Principal("bob", "bob"), target=ALICE, action="user.account.reset_password")
+    other = later(4, actor=Principal("bob", "bob"))
+    assert concerns(reset, "alice")
+    assert not concerns(other, "alice")
+    (moment,) = told([reset, other], detections)
+    assert (moment.by, moment.action) == ("bob", "user.account.reset_password")
+
+
+def moment(minute: int, **changes: Any) -> Moment:
+    made = Moment(
+        id=f"m{minute}", time=f"2026-01-05T08:{minute:02}:00.000Z", source="okta", name="al", identity="verified",
+        by="", action="sso", outcome="success", resource="app mail", source_ip="192.0.2.7", country="DE", session_id="",
+        strangeness=0.1, unusual=False,
+    )  # fmt: skip
+    return replace(made, **changes)
+
+
+def test_deeds_alike_are_one_line() -> None:
+    (spell,) = spells([moment(0), moment(5, resource="app wiki"), moment(9)])
+    assert (spell.first.id, spell.last.id, spell.count, spell.resources) == ("m0", "m9", 3, 2)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"action": "login"}, {"outcome": "denied"}, {"source_ip": "192.0.2.8"}, {"resource": "group x"}, {"name": "alice"},
+     {"by": "bob"}, {"time": "2026-01-05T08:31:00.000Z"}, {"unusual": True}, {"new": ("country",)}, {"alerts": ("a",)}],
+)  # fmt: skip
+def test_deeds_not_alike_are_not(change: dict[str, Any]) -> None:
+    assert [spell.count for spell in spells([moment(0), moment(0, **change)])] == [1, 1]
+
+
+def test_a_new_resource_alone_is_everyday_work() -> None:
+    assert not moment(0, new=("resource", "action")).marked
+    assert moment(0, new=("resource", "network")).marked
