@@ -27,10 +27,12 @@ COMMANDS = {
     "models": "train, publish and promote models",
     "alerts": "list, show, acknowledge and resolve alerts",
     "route": "check routes, and explain who hears of an alert",
+    "tickets": "take tickets from Jira, ServiceNow and others into the context",
     "timeline": "show what somebody did in every source, deviations marked",
     "baseline": "show what is usual for somebody, or forget it",
     "backfill": "learn baselines from history, so that the worker starts warm",
     "dlq": "list, show and replay dead letters",
+    "ledger": "list, export and verify who decided what",
     "doctor": "check settings, broker, Redis, rules, model and Slack",
 }
 

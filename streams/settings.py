@@ -15,15 +15,21 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from alerting import webhook_sign
+from alerting.ledger import keys_of
+
 FILE = "auditwatch.toml"
 PREFIX = "AUDITWATCH_"
 SECURITY_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 SASL_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 SECRETS = {
     "kafka_sasl_password": "AUDITWATCH_KAFKA_SASL_PASSWORD",
+    "ledger_key": "AUDITWATCH_LEDGER_KEY",
     "slack_bot_token": "SLACK_BOT_TOKEN",
     "slack_app_token": "SLACK_APP_TOKEN",
     "slack_signing_secret": "SLACK_SIGNING_SECRET",
+    "tickets_token": "AUDITWATCH_TICKETS_TOKEN",
+    "webhook_secret": "AUDITWATCH_WEBHOOK_SECRET",
 }
 
 
@@ -49,6 +55,10 @@ class Settings:
     models: Path | None = None
     """Model registry; None is the model that ships."""
     trail: Path = Path(".auditwatch/trail")
+    ledger: Path = Path(".auditwatch/ledger")
+    """Folder of the ledger's anchors, and of its records that are too old for Redis."""
+    ledger_key: str = ""
+    """Secret the ledger's records are chained with, 32 characters or more; further ones after a space only verify."""
     listen: str = "127.0.0.1:6060"
     """Where /metrics, /healthz and /readyz answer; empty turns them off."""
     partitions: int = 8
@@ -59,6 +69,8 @@ class Settings:
     """Of raw records, events and findings in Kafka, when their topics are created."""
     snapshot_hours: int = 6
     """How often what teams and the organisation share is gathered anew; 0 is never."""
+    silence_minutes: int = 15
+    """A source that is silent for so long, and longer than it usually is, is an alert; 0 is never."""
     alert_budget: int = 10
     """Anomalies in a day at most (by principal), kept by raising the model's threshold; rules know no budget."""
     session_seconds: int = 6
@@ -75,6 +87,12 @@ class Settings:
     slack_bot_token: str = ""
     slack_app_token: str = ""
     slack_signing_secret: str = ""
+    tickets_token: str = ""
+    """What a ticket system shows `auditwatch tickets serve`, 16 characters or more."""
+    webhook_url: str = ""
+    """Where alerts are posted as JSON where Slack is not set up; https://, or http:// on this machine."""
+    webhook_secret: str = ""
+    """Signs what is posted there, 16 characters or more."""
 
     def __repr__(self) -> str:
         return f"Settings({', '.join(f'{each.name}={self._shown(each.name)}' for each in fields(self))})"
@@ -83,6 +101,8 @@ class Settings:
         value = getattr(self, name)
         if name in SECRETS:
             return "'***'" if value else "''"
+        if name == "webhook_url":  # its path is often a secret
+            return repr(re.sub(r"(?<=://)(.*@)?([^/]*)/.+", r"\2/***", value))
         return repr(re.sub(r"(?<=://).*@", "***@", value)) if name in ("broker", "redis") else repr(value)
 
 
@@ -234,6 +254,22 @@ def _snapshot_hours(settings: Settings) -> str:
     return "" if settings.snapshot_hours >= 0 else "expected hours, or 0 for never"
 
 
+def _silence_minutes(settings: Settings) -> str:
+    return "" if settings.silence_minutes >= 0 else "expected minutes, or 0 for never"
+
+
+def _ledger_key(settings: Settings) -> str:
+    try:
+        keys_of(settings.ledger_key)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _webhook(settings: Settings) -> str:
+    return webhook_sign.wrong(settings.webhook_url, settings.webhook_secret) if settings.webhook_url else ""
+
+
 def _at_least_one(name: str) -> Callable[[Settings], str]:
     return lambda settings: "" if getattr(settings, name) >= 1 else "expected 1 or more"
 
@@ -263,7 +299,9 @@ _CHECKS: dict[str, Callable[[Settings], str]] = {
     "retention_days": _at_least_one("retention_days"),
     "session_seconds": _at_least_one("session_seconds"),
     "snapshot_hours": _snapshot_hours,
+    "silence_minutes": _silence_minutes,
     "alert_budget": _at_least_one("alert_budget"),
+    "ledger_key": _ledger_key,
     "kafka_security_protocol": _security,
     "kafka_sasl_mechanism": _mechanism,
     "kafka_sasl_password": _login,
@@ -272,4 +310,5 @@ _CHECKS: dict[str, Callable[[Settings], str]] = {
     "kafka_ssl_keyfile": _a_file("kafka_ssl_keyfile"),
     "redis_ssl_cafile": _a_file("redis_ssl_cafile"),
     "routes": _a_file("routes"),
+    "webhook_url": _webhook,
 }

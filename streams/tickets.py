@@ -1,0 +1,159 @@
+"""Tickets over HTTP into the context: each becomes a row of a file in a folder that the worker watches."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from audit.ticket_forms import BadTicket, Form, row_of
+
+log = logging.getLogger("auditwatch.tickets")
+
+MOST_BYTES = 1_000_000
+MOST_TICKETS = 100
+"""Tickets of one request."""
+
+Row = dict[str, str]
+
+
+class Folder:
+    """The tickets that arrived, in one file for each day they were opened; files are replaced whole.
+
+    One process writes it. A file somebody edited by hand is kept as it is apart from the rows that arrive.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Reads what is there.
+
+        Raises:
+            BadTicket: a file is not one of ours; the message names it.
+        """
+        self.path = path
+        self._days: dict[str, dict[str, Row]] = {}
+        self._where: dict[str, str] = {}
+        path.mkdir(parents=True, exist_ok=True)
+        for file in sorted(path.glob("*.json")):
+            for row in _rows(file):
+                self._days.setdefault(file.stem, {})[row["id"]] = row
+                self._where[row["id"]] = file.stem
+
+    def __len__(self) -> int:
+        return len(self._where)
+
+    def put(self, row: Row) -> bool:
+        """Keeps a ticket in its newest form; False where nothing of it is new.
+
+        Raises:
+            OSError: the disk refuses; nothing is changed.
+        """
+        day = row["opened"][:10]
+        before = self._where.get(row["id"], day)
+        if self._days.get(before, {}).get(row["id"]) == row:
+            return False
+        self._write(day, {**self._days.get(day, {}), row["id"]: row})
+        if before != day:
+            self._write(before, {key: old for key, old in self._days[before].items() if key != row["id"]})
+        self._where[row["id"]] = day
+        return True
+
+    def _write(self, day: str, rows: dict[str, Row]) -> None:
+        partial = self.path / f".{day}.partial"
+        text = json.dumps({"tickets": list(rows.values())}, ensure_ascii=False, indent=1)
+        with partial.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(self.path / f"{day}.json")
+        self._days[day] = rows
+
+
+def _rows(file: Path) -> list[Row]:
+    try:
+        rows = orjson.loads(file.read_bytes())["tickets"]
+        if all(isinstance(row["id"], str) for row in rows):
+            return list(rows)
+    except (orjson.JSONDecodeError, KeyError, TypeError, OSError) as error:
+        raise BadTicket(f"{file}: not a file of tickets ({error!r}); move it away") from error
+    raise BadTicket(f"{file}: a ticket in it has no id; move it away")
+
+
+class Intake:
+    """POST /tickets/FORM with a ticket, or a list of them; whoever sends has the token, or signs with it.
+
+    The answer to what cannot be used is 400 with the reason, and nothing of that request is kept.
+    """
+
+    def __init__(
+        self, folder: Folder, forms: Mapping[str, Form], token: str, person: Callable[[str], str] = str
+    ) -> None:
+        self._folder, self._forms, self._person = folder, forms, person
+        self._token = token.encode()
+        self._writing = asyncio.Lock()
+
+    def app(self) -> web.Application:
+        """The application to serve."""
+        app = web.Application(client_max_size=MOST_BYTES)
+        app.add_routes(
+            [web.post("/tickets", self._take), web.post("/tickets/{form}", self._take), web.get("/healthz", _alive)]
+        )
+        return app
+
+    async def _take(self, request: web.Request) -> web.Response:
+        try:
+            body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return _refused(413, f"more than {MOST_BYTES} bytes")
+        if not self._trusted(request.headers, body):
+            return _refused(401, "send Authorization: Bearer TOKEN, or X-Hub-Signature: sha256=HMAC of the body")
+        form = self._forms.get(request.match_info.get("form", "auditwatch"))
+        if form is None:
+            return _refused(404, f"no such form; there are {', '.join(self._forms)}")
+        try:
+            rows = self._read(body, form)
+        except BadTicket as error:
+            log.warning("a ticket was refused: %s", error)
+            return _refused(400, str(error))
+        try:
+            async with self._writing:
+                changed = [row["id"] for row in rows if await asyncio.to_thread(self._folder.put, row)]
+        except OSError as error:
+            log.error("tickets cannot be written to %s: %s", self._folder.path, error)
+            return _refused(503, "cannot be kept now; send it again")
+        for name in changed:
+            log.info("ticket %s", name)
+        return web.json_response({"tickets": [row["id"] for row in rows], "changed": changed})
+
+    def _trusted(self, headers: Mapping[str, str], body: bytes) -> bool:
+        bearer = headers.get("Authorization", "").encode()
+        if hmac.compare_digest(bearer, b"Bearer " + self._token):
+            return True
+        signed = "sha256=" + hmac.new(self._token, body, hashlib.sha256).hexdigest()
+        return hmac.compare_digest(headers.get("X-Hub-Signature", "").encode(), signed.encode())
+
+    def _read(self, body: bytes, form: Form) -> list[Row]:
+        try:
+            records: Any = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise BadTicket(f"no JSON: {error}") from error
+        records = records if isinstance(records, list) else [records]
+        if len(records) > MOST_TICKETS:
+            raise BadTicket(f"{len(records)} tickets: at most {MOST_TICKETS} a request")
+        return [row_of(record, form, self._person) for record in records]
+
+
+async def _alive(_: web.Request) -> web.Response:
+    return web.Response(text="alive\n")
+
+
+def _refused(status: int, why: str) -> web.Response:
+    return web.json_response({"error": why}, status=status)
