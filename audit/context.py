@@ -15,6 +15,7 @@ from audit.context_people import People
 from audit.context_read import Problem, read_rows
 from audit.context_schema import ROWS, Declared, Person
 from audit.network import Networks
+from audit.tokens import Tokens
 
 
 class ContextErrors(Exception):
@@ -31,12 +32,13 @@ class Context:
     `hash` names the content (not its layout); `warnings` are remarks that do not keep it from being used.
     """
 
-    __slots__ = ("_networks", "declared", "hash", "location", "people", "warnings")
+    __slots__ = ("_networks", "declared", "hash", "location", "people", "tokens", "warnings")
 
     def __init__(self, declared: Declared | None = None, warnings: tuple[Problem, ...] = ()) -> None:
         self.declared = declared or Declared()
         self.warnings = warnings
         self.people = People(self.declared.users)
+        self.tokens = Tokens(self.declared.token_issuers)
         self._networks = Networks(self.declared.ip_ranges, self.declared.ip_geo, self.declared.geo_databases)
         self.location = self._networks.location
         self.hash = _content_hash(self.declared, self._networks.fingerprint())

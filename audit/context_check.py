@@ -5,15 +5,18 @@ References to what may lie outside the files (a former manager, an old ticket) a
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
+from importlib import import_module
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, get_args
 
 from audit.context_people import SYSTEM_OF, system_of
 from audit.context_read import Problem, Rows
-from audit.context_schema import Person, Role
+from audit.context_schema import WEEKDAYS, Person, RangeKind, Role
+from audit.tokens import SIGNATURE
 
 Found = Iterator[tuple[str, int, tuple[str | int, ...], str]]
 """Section, row, place within the row, and what is wrong."""
@@ -32,8 +35,10 @@ def errors(rows: Rows) -> list[Problem]:
         _role_names,
         _role_users,
         _times,
+        _conditions,
         _networks,
         _places,
+        _token_keys,
     )
     return _problems(rows, checks)
 
@@ -50,6 +55,23 @@ def _problems(rows: Rows, checks: tuple[Callable[[Rows], Found], ...]) -> list[P
             file, where = rows.at(section, index, *place)
             made.append(file.problem(where, f"{section}: {what}"))
     return made
+
+
+def _token_keys(rows: Rows) -> Found:
+    """An issuer is declared once, with public keys of which each has a name of its own."""
+    seen: set[str] = set()
+    for index, issuer in enumerate(rows.sections["token_issuers"]):
+        if issuer.issuer in seen:
+            yield "token_issuers", index, ("issuer",), f"'{issuer.issuer}' is declared twice: put its keys together"
+        seen.add(issuer.issuer)
+        kids: set[str] = set()
+        for at, key in enumerate(issuer.keys):
+            kid = str(key.get("kid", ""))
+            if fault := import_module(SIGNATURE).fault_of(key):
+                yield "token_issuers", index, ("keys", at), fault
+            elif kid in kids:
+                yield "token_issuers", index, ("keys", at), f"a second key '{kid}': its kid must tell it apart"
+            kids.add(kid)
 
 
 def _where(rows: Rows, section: str, index: int) -> str:
@@ -198,6 +220,22 @@ def _times(rows: Rows) -> Found:
                 yield "users", index, ("leave", at), "leave ends before it starts: correct one"
 
 
+def _conditions(rows: Rows) -> Found:
+    """Hours are hours, days are days, networks are networks."""
+    for index, role in enumerate(rows.sections["roles"]):
+        asked = role.conditions
+        if asked is None:
+            continue
+        if asked.hours and not _HOURS.fullmatch(asked.hours):
+            yield "roles", index, ("conditions", "hours"), f"'{asked.hours}' is no span of hours: write 08:00-18:00"
+        for at, day in enumerate(asked.weekdays):
+            if day not in WEEKDAYS:
+                yield "roles", index, ("conditions", "weekdays", at), f"'{day}': write one of {', '.join(WEEKDAYS)}"
+        for at, text in enumerate(asked.networks):
+            if text not in get_args(RangeKind) and (fault := _network_fault(text)):
+                yield "roles", index, ("conditions", "networks", at), f"{fault}, or one of office, vpn, internal"
+
+
 def _networks(rows: Rows) -> Found:
     """Networks are networks, and written once."""
     for section, key in (("ip_ranges", "cidr"), ("ip_geo", "prefix")):
@@ -270,6 +308,7 @@ def _near(name: str, known: set[str]) -> str:
 
 
 _ARN_WORDS = frozenset({"", "arn", "aws", "aws-us-gov", "aws-cn", "iam", "sts", "user", "role", "assumed-role"})
+_HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-4]):[0-5]\d")
 _SPANS = (
     ("users", "start_date", "end_date"),
     ("temporary_grants", "start", "expires"),

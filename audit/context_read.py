@@ -13,7 +13,7 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 
-from audit.context_schema import ROWS, SECTIONS, Company, Declared, Leave, Sensitive, decode_moment
+from audit.context_schema import ROWS, SECTIONS, Company, Conditions, Declared, Leave, Sensitive, decode_moment
 from audit.network import database_fault
 from audit.yaml_lines import BadText, Lines, Place, Tree, read_json, read_yaml
 
@@ -235,7 +235,11 @@ _MANY: dict[str, Any] = {name: GenericAlias(list, kind) for name, kind in ROWS.i
 _SUFFIXES = frozenset({".yml", ".yaml", ".json"})
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 _UNKNOWN = re.compile(r"unknown field `([^`]*)`")
-_INNER: dict[str, type[msgspec.Struct]] = {"leave": Leave, "sensitive": Sensitive}
+_INNER: dict[str, type[msgspec.Struct]] = {
+    "leave": Leave,
+    "sensitive": Sensitive,
+    "conditions": Conditions,
+}
 _PLAIN = {
     "object": "keys and values",
     "array": "a list",

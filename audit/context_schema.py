@@ -11,6 +11,7 @@ import msgspec
 from audit.event import MICROSECONDS, parse_rfc3339
 
 DAY = 86_400 * MICROSECONDS
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 Names = tuple[str, ...]
 PersonKind = Literal["human", "service", "contractor"]
 RangeKind = Literal["office", "vpn", "internal"]
@@ -76,8 +77,26 @@ class Person(_Row, frozen=True):
     leave: tuple[Leave, ...] = ()
 
 
+class Conditions(_Row, frozen=True):
+    """When a role counts; everything that is written must hold.
+
+    `hours` ("08:00-18:00") and `weekdays` ("mon") are in the holder's time zone; `networks` are kinds of ip_ranges or
+    networks; `ticket` asks for an approved ticket of the holder's; `sensitive: false` leaves out what is sensitive.
+    """
+
+    hours: str = ""
+    weekdays: Names = ()
+    networks: Names = ()
+    mfa: bool = False
+    ticket: bool = False
+    sensitive: bool = True
+
+
 class Role(_Row, frozen=True):
-    """What its holders may do in one system; globs allowed, what is not listed is not permitted."""
+    """What its holders may do in one system; globs allowed, what is not listed is not permitted.
+
+    `break_glass` marks a role for emergencies: it permits, and every use of it is told.
+    """
 
     name: str
     system: str
@@ -92,6 +111,8 @@ class Role(_Row, frozen=True):
     may_assume: Names = ()
     teams: Names = ()
     squad: str = ""
+    conditions: Conditions | None = None
+    break_glass: bool = False
 
 
 class Grant(_Row, frozen=True):
@@ -173,6 +194,20 @@ class IpGeo(_Row, frozen=True):
     as_org: str = ""
 
 
+class TokenIssuer(_Row, frozen=True):
+    """Who signs tokens that records carry: `keys` as its JWKS has them; `fields` are the paths at which records do.
+
+    `claim` names the person, `audience` for whom a token must be (none: for anybody).
+    """
+
+    issuer: str
+    keys: tuple[dict[str, Any], ...]
+    fields: Names
+    audience: Names = ()
+    claim: str = "email"
+    sources: Names = ()
+
+
 class Declared(_Row, frozen=True):
     """Every section of the context. `geo_databases` are the paths of MaxMind files named under ip_geo."""
 
@@ -186,6 +221,7 @@ class Declared(_Row, frozen=True):
     pentest_windows: tuple[PentestWindow, ...] = ()
     ip_ranges: tuple[IpRange, ...] = ()
     ip_geo: tuple[IpGeo, ...] = ()
+    token_issuers: tuple[TokenIssuer, ...] = ()
     geo_databases: Names = ()
     observe_only: bool = False
 
@@ -200,6 +236,7 @@ ROWS: dict[str, type[msgspec.Struct]] = {
     "pentest_windows": PentestWindow,
     "ip_ranges": IpRange,
     "ip_geo": IpGeo,
+    "token_issuers": TokenIssuer,
 }
 """The sections that are lists, and the struct of one row of each."""
 

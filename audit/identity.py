@@ -22,6 +22,7 @@ from audit.context import Context
 from audit.context_people import NOBODY, Ids, People, system_of
 from audit.event import AuditEvent, Identity, Principal
 from audit.finding import stable_id
+from audit.tokens import Token
 
 Record = Mapping[str, Any]
 LONGEST_KEY = 256
@@ -41,7 +42,10 @@ def identify(event: AuditEvent, record: Record, context: Context) -> AuditEvent:
     A declared person's id is the one in the context; any other principal's is `SYSTEM:VENDOR NAME`, and of somebody
     who has not authenticated and is not a declared person `anonymous:SOURCE:ADDRESS`.
     """
-    actor = _actor(event, record, context.people)
+    token = context.tokens.of(event.source, record, event.time) if context.tokens else None
+    if token:
+        event = _shown(event, token)
+    actor = _actor(event, record, context.people, token)
     target = event.target and _target(event.target, event.source, context.people)
     place = context.location(event.source_ip) if event.source_ip else None
     country = (place and place.country) or event.country
@@ -68,9 +72,24 @@ def principal_key(system: str, key: str) -> str:
     return _principal_key(system, key if len(key) <= LONGEST_KEY else f"{key[: LONGEST_KEY - 17]}~{stable_id(key)}")
 
 
-def _actor(event: AuditEvent, record: Record, people: People) -> Principal:
+def _shown(event: AuditEvent, token: Token) -> AuditEvent:
+    """The event with what its token says of actor and session; a bad one is marked, and proves nothing any more."""
+    actor = event.actor
+    if token.flaw:
+        identity: Identity = "asserted" if actor.identity == "verified" else actor.identity
+        return replace(event, actor=replace(actor, identity=identity), marks=(*event.marks, token.flaw))
+    if token.name:
+        nameless = actor.identity == "anonymous" or not actor.id
+        own = (token.name, token.name) if nameless else (actor.id, actor.name)
+        actor = Principal(*own, actor.kind, "verified")
+    return replace(event, actor=actor, session_id=event.session_id or token.session or None)
+
+
+def _actor(event: AuditEvent, record: Record, people: People, token: Token | None = None) -> Principal:
     actor = event.actor
     found = evidence(event, record, people) if people.by_id else Evidence()
+    if token and token.name:
+        found = Evidence((*found.firm, people.called(token.name)), found.loose)
     owners = _agreed((*found.firm, *found.loose))
     if len(owners) == 1:
         (owner,) = owners
