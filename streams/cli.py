@@ -16,6 +16,7 @@ EX_SOFTWARE = 70
 
 COMMANDS = {
     "demo": "see it work: a sample organisation with an attack in it, alerts in this terminal",
+    "init": "write settings, rules, routes and the Slack app's manifest to start from",
     "worker": "run the pipeline: normalise, score, correlate",
     "dispatcher": "deliver alerts to people",
     "trail": "keep audit.events as Parquet by day",
@@ -27,6 +28,7 @@ COMMANDS = {
     "models": "train, publish and promote models",
     "alerts": "list, show, acknowledge and resolve alerts",
     "route": "check routes, and explain who hears of an alert",
+    "identity": "say whose the names in logs are, and how that is known",
     "tickets": "take tickets from Jira, ServiceNow and others into the context",
     "timeline": "show what somebody did in every source, deviations marked",
     "baseline": "show what is usual for somebody, or forget it",
