@@ -153,7 +153,7 @@ def _moment(deed: Deed, who: str, detections: Detections) -> Moment:
         unusual=not deed.young and deed.strangeness >= detections.model.threshold,
         new=() if deed.young else tuple(kind for place, kind in enumerate(TERMS) if deed.new >> place & 1),
         deviations=tuple(
-            Deviation(found.title, found.severity, found.reasons) for found in deed.findings
+            Deviation(found.title, found.severity, found.reasons, found.explained) for found in deed.findings
         ),
     )
 
