@@ -13,9 +13,12 @@ import click
 import orjson
 from aiohttp import web
 
+from alerting.plain import plain
 from audit.ticket_forms import FORMS, BadTicket, Form, read_forms, row_of
+from rules.request import is_pending, review
 from streams.commands.common import Unusable, config_option, log_level_option, log_to_stderr, problems, settings_of
-from streams.commands.out import echo_json
+from streams.commands.out import echo_json, json_option
+from streams.load import declared
 from streams.settings import Settings
 from streams.tickets import Folder, Intake
 from streams.whose import Whose
@@ -88,6 +91,40 @@ def read_command(form: str, file: click.utils.LazyFile, config: Path | None, for
         except (BadTicket, orjson.JSONDecodeError) as error:
             click.echo(str(error), err=True)
             sys.exit(1)
+
+
+@command.command("review", short_help="pending requests for access, and what is unusual about them")
+@config_option
+@click.option("--context", type=click.Path(exists=True, path_type=Path), help="[default: AUDITWATCH_CONTEXT]")
+@click.option("--all", "everything", is_flag=True, help="Also those with nothing unusual.")
+@json_option
+def review_command(config: Path | None, context: Path | None, everything: bool, as_json: bool) -> None:
+    """Show requests for access nobody has decided yet, with what is unusual about each, worst first.
+
+    The worker tells of those of 30 points or more as they come, before anybody approves them.
+
+    \b
+    Examples:
+      auditwatch tickets review
+      auditwatch tickets review --all --json | jq 'select(.score >= 60).ticket.id'
+    """
+    settings = settings_of(config)
+    with problems():
+        company = declared(context or settings.context)
+    reviews = [review(ticket, company) for ticket in company.declared.tickets if is_pending(ticket)]
+    shown = sorted((each for each in reviews if each.remarks or everything), key=lambda each: -each.score)
+    if as_json:
+        for each in shown:
+            echo_json({"score": each.score, "ticket": each.ticket, "remarks": each.remarks})
+        return
+    for each in shown:
+        ticket = each.ticket
+        who = ticket.subject or ticket.requester
+        click.echo(f"{each.score:3}  {plain(ticket.id, 64)}  {plain(who, 60)}: {plain(ticket.resource or '-', 80)}")
+        for remark in each.remarks:
+            click.echo(f"{remark.points:9}  {plain(remark.text, 160)}")
+    if not shown:
+        click.echo(f"{len(reviews)} pending requests, none unusual", err=True)
 
 
 def _forms(path: Path | None) -> Mapping[str, Form]:

@@ -95,3 +95,15 @@ def test_a_saved_ticket_is_shown_as_the_row_it_becomes(run: Run, company: Path) 
     unknown = run("tickets", "read", "remedy", "-", input="{}")
     assert unknown.exit_code == 2
     assert "there are auditwatch, jira, servicenow" in unknown.stderr
+
+
+def test_pending_requests_are_reviewed(run: Run, company: Path) -> None:
+    assert run("tickets", "review").stderr == "0 pending requests, none unusual\n"
+    (company / "tickets.yml").write_text(
+        "tickets: [{id: ACC-1, type: access, opened: 2026-03-02T09:00:00Z, requester: ada, approver: ada}]"
+    )
+    shown = run("tickets", "review").stdout
+    assert shown.startswith("100  ACC-1  ada: -\n")
+    assert "60  ada is to approve their own request" in shown
+    line = json.loads(run("tickets", "review", "--json").stdout)
+    assert (line["score"], line["ticket"]["id"]) == (100, "ACC-1")

@@ -1,0 +1,133 @@
+"""Requests for access, looked at before anybody approves them: what is unusual about one, in words for the approver."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from datetime import datetime, tzinfo
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from audit.context import Context
+from audit.context_people import system_of
+from audit.context_schema import DAY, Person, Ticket
+from audit.event import MICROSECONDS
+from rules.declared import employment
+
+PENDING = frozenset({"", "open", "new", "pending", "requested", "waiting", "waiting_for_approval", "in_review"})
+LEAST_PEERS = 3
+"""Of a smaller team nothing is usual."""
+EARLIEST, LATEST = 7, 20
+"""Working hours, in the requester's time zone."""
+LONGEST = 90 * DAY
+"""Access asked for longer than that is for good."""
+FLAGGED = 30
+"""From this score on somebody is told."""
+
+
+class Remark(msgspec.Struct, frozen=True):
+    """One unusual thing about a request; `points` of 100."""
+
+    points: int
+    text: str
+
+
+class Review(msgspec.Struct, frozen=True):
+    """A request with what is unusual about it, the worst first."""
+
+    ticket: Ticket
+    remarks: tuple[Remark, ...]
+
+    @property
+    def score(self) -> int:
+        """0 (usual) to 100."""
+        return min(100, sum(remark.points for remark in self.remarks))
+
+
+def is_pending(ticket: Ticket) -> bool:
+    """Whether a ticket asks for access and nobody has decided yet."""
+    state = ticket.status.strip().lower().replace(" ", "_").replace("-", "_")
+    return ticket.type == "access" and ticket.approved_at is None and state in PENDING
+
+
+def review(ticket: Ticket, context: Context, under_risk: Collection[str] = ()) -> Review:
+    """What is unusual about a request, as of the moment it was opened; `under_risk` are people with an open alert."""
+    remarks = sorted(_remarks(ticket, context, under_risk), key=lambda remark: (-remark.points, remark.text))
+    return Review(ticket, tuple(remarks))
+
+
+def _remarks(ticket: Ticket, context: Context, under_risk: Collection[str]) -> Iterator[Remark]:
+    who = ticket.subject or ticket.requester
+    person = context.person(who)
+    if person is None:
+        yield Remark(40, f"{who or 'nobody'} is not declared")
+    else:
+        yield from _of_person(person, ticket)
+        yield from _of_team(person, ticket, context)
+    for name in sorted({ticket.requester, who} & set(under_risk)):
+        yield Remark(40, f"{name} has an open alert")
+    if ticket.approver and ticket.approver in (ticket.requester, who):
+        yield Remark(60, f"{ticket.approver} is to approve their own request")
+    if not ticket.approver:
+        yield Remark(10, "no approver is named")
+    if not ticket.resource.strip("*"):
+        yield Remark(30, "it does not say for what" if not ticket.resource else "it asks for everything")
+    yield from _of_time(ticket, context.person(ticket.requester))
+
+
+def _of_person(person: Person, ticket: Ticket) -> Iterator[Remark]:
+    state = employment(person, ticket.opened)
+    if state == "ended":
+        yield Remark(60, f"{person.id} has left the company")
+    elif state == "on_leave":
+        yield Remark(20, f"{person.id} is on leave")
+    if person.kind == "contractor" and person.end_date and (ticket.window_end or person.end_date + 1) > person.end_date:
+        yield Remark(20, f"{person.id} is a contractor whose contract ends before the access does")
+
+
+def _of_team(person: Person, ticket: Ticket, context: Context) -> Iterator[Remark]:
+    """Who else holds the role that is asked for: nobody of the own team, or nobody but another team."""
+    role = _role(ticket, context)
+    if role is None or role in {name.rpartition(":")[2] for name in person.roles}:
+        return
+    declared = context.declared
+    meant = next(one for one in declared.roles if one.name == role)
+    if meant.teams and person.team not in meant.teams:
+        yield Remark(40, f"{role} is for {', '.join(meant.teams)}, {person.id} is of {person.team or 'no team'}")
+        return
+    holders = [one for one in declared.users if role in {name.rpartition(":")[2] for name in one.roles}]
+    team = [one for one in declared.users if one.team == person.team and one.id != person.id and one.kind != "service"]
+    if len(team) >= LEAST_PEERS and holders and not any(one.team == person.team for one in holders):
+        yield Remark(30, f"none of {person.team}'s other {len(team)} people holds {role}")
+    if meant.actions == ("*",) or meant.permission == "admin":
+        yield Remark(20, f"{role} permits everything")
+
+
+def _role(ticket: Ticket, context: Context) -> str | None:
+    """The declared role a request names."""
+    system = system_of(ticket.system) if ticket.system else ""
+    for role in context.declared.roles:
+        if role.name == ticket.resource and system in ("", system_of(role.system)):
+            return role.name
+    return None
+
+
+def _of_time(ticket: Ticket, requester: Person | None) -> Iterator[Remark]:
+    start = ticket.window_start or ticket.opened
+    if ticket.window_end is None:
+        yield Remark(10, "it has no end")
+    elif ticket.window_end - start > LONGEST:
+        yield Remark(20, f"it lasts {(ticket.window_end - start) // DAY} days")
+    if requester and requester.timezone:
+        local = datetime.fromtimestamp(ticket.opened // MICROSECONDS, _zone(requester.timezone))
+        if local.weekday() > 4 or not EARLIEST <= local.hour < LATEST:
+            yield Remark(20, f"it was written on a {local:%A} at {local:%H:%M}, the requester's time")
+
+
+@lru_cache(maxsize=512)
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return ZoneInfo("UTC")

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from audit.context import Context
+from audit.context_schema import DAY, Declared, End, Leave, Moment, Person, Role, Ticket
+from audit.event import parse_rfc3339
+from rules.request import is_pending, review
+
+MONDAY = parse_rfc3339("2026-03-02T10:00:00Z")
+TEAM: dict[str, Any] = {"team": "web", "timezone": "Europe/Berlin"}
+CONTEXT = Context(
+    Declared(
+        users=(
+            *(Person(id=f"web{number}", roles=("web-write",), **TEAM) for number in range(4)),
+            Person(id="ada", **TEAM),
+            Person(id="dba", team="data", roles=("aws:db-admin",)),
+            Person(id="away", leave=(Leave(start=Moment(MONDAY - DAY), end=End(MONDAY + DAY)),), **TEAM),
+            Person(id="gone", end_date=End(MONDAY - DAY), **TEAM),
+            Person(id="temp", kind="contractor", end_date=End(MONDAY + 2 * DAY), **TEAM),
+            Person(id="lead", **TEAM),
+        ),
+        roles=(
+            Role(name="web-write", system="github", teams=("web",)),
+            Role(name="db-admin", system="aws", actions=("*",)),
+            Role(name="pay", system="okta", teams=("finance",)),
+        ),
+    )
+)
+
+
+def ticket(**changes: Any) -> Ticket:
+    fields: dict[str, Any] = {
+        "id": "ACC-1", "type": "access", "opened": Moment(MONDAY), "requester": "ada", "approver": "lead",
+        "system": "github", "resource": "web-write", "window_end": End(MONDAY + 5 * DAY), "status": "open",
+    }  # fmt: skip
+    return Ticket(**fields | changes)
+
+
+def told(given: Ticket, *under_risk: str) -> list[str]:
+    return [remark.text for remark in review(given, CONTEXT, under_risk).remarks]
+
+
+def test_an_ordinary_request_has_nothing_unusual() -> None:
+    assert told(ticket()) == []
+    assert review(ticket(), CONTEXT).score == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "remark"),
+    [
+        ({"requester": "eve"}, "eve is not declared"),
+        ({"subject": "gone"}, "gone has left the company"),
+        ({"subject": "away"}, "away is on leave"),
+        ({"subject": "temp"}, "temp is a contractor whose contract ends before the access does"),
+        ({"approver": "ada"}, "ada is to approve their own request"),
+        ({"approver": "temp", "subject": "temp"}, "temp is to approve their own request"),
+        ({"approver": ""}, "no approver is named"),
+        ({"resource": ""}, "it does not say for what"),
+        ({"resource": "**"}, "it asks for everything"),
+        ({"system": "aws", "resource": "db-admin"}, "none of web's other 8 people holds db-admin"),
+        ({"system": "aws", "resource": "db-admin"}, "db-admin permits everything"),
+        ({"system": "okta", "resource": "pay"}, "pay is for finance, ada is of web"),
+        ({"window_end": None}, "it has no end"),
+        ({"window_end": End(MONDAY + 100 * DAY)}, "it lasts 100 days"),
+        ({"opened": Moment(MONDAY + 12 * DAY // 24)}, "it was written on a Monday at 23:00, the requester's time"),
+        ({"opened": Moment(MONDAY - DAY)}, "it was written on a Sunday at 11:00, the requester's time"),
+    ],
+)
+def test_what_is_unusual_is_said(changes: dict[str, Any], remark: str) -> None:
+    assert remark in told(ticket(**changes))
+
+
+def test_people_under_risk_are_named() -> None:
+    assert told(ticket(subject="web1"), "ada", "web1", "dba") == ["ada has an open alert", "web1 has an open alert"]
+
+
+def test_the_worst_comes_first_and_the_score_ends_at_100() -> None:
+    found = review(ticket(requester="eve", approver="eve", resource="", window_end=None), CONTEXT, ["eve"])
+    assert [remark.points for remark in found.remarks] == sorted([r.points for r in found.remarks], reverse=True)
+    assert found.score == 100
+
+
+def test_a_role_somebody_holds_already_is_nothing_new() -> None:
+    assert told(ticket(requester="dba", system="aws", resource="db-admin")) == []
+
+
+def test_of_a_small_team_nothing_is_usual() -> None:
+    assert told(ticket(requester="dba", system="github", resource="web-write")) == [
+        "web-write is for web, dba is of data"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "pending"),
+    [
+        ({}, True),
+        ({"status": ""}, True),
+        ({"status": "Waiting for approval"}, True),
+        ({"status": "approved"}, False),
+        ({"status": "rejected"}, False),
+        ({"approved_at": Moment(MONDAY)}, False),
+        ({"type": "change"}, False),
+    ],
+)
+def test_only_undecided_requests_for_access_are_pending(changes: dict[str, Any], pending: bool) -> None:
+    assert is_pending(ticket(**changes)) is pending
