@@ -11,9 +11,10 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from alerting import notice
-from alerting.alert import Alert
-from alerting.desk import Gather, Silence
+from alerting import ask_follow, notice
+from alerting.alert import EXPLAINED, Alert
+from alerting.ask_notice import is_ask
+from alerting.desk import Gather, Keep, Silence
 from alerting.notifier import Begun, Receipt
 from alerting.route import Routing
 from alerting.store import AlertStore, Entry
@@ -26,7 +27,9 @@ async def gather(store: AlertStore, actions: Iterable[Gather], now: int) -> None
     for action in actions:
         grouped[action.channel, action.due].append(action.entry)
     for (channel, due), entries in grouped.items():
-        await _into(store, channel, due, [entry for entry in entries if not await _was_in(store, entry, now)], now)
+        new = [entry for entry in entries if not await _was_in(store, entry, now)]
+        for start in range(0, len(new), notice.MEMBERS):
+            await _into(store, channel, due, new[start : start + notice.MEMBERS], now)
 
 
 async def _was_in(store: AlertStore, entry: Entry, now: int) -> bool:
@@ -41,8 +44,6 @@ async def _was_in(store: AlertStore, entry: Entry, now: int) -> bool:
 
 
 async def _into(store: AlertStore, channel: str, due: int, entries: Sequence[Entry], now: int) -> None:
-    if not entries:
-        return
     name, old = await _open(store, channel, due, len(entries))
     for entry in entries:
         if entry.receipt:
@@ -70,8 +71,16 @@ async def silence(store: AlertStore, action: Silence, now: int) -> None:
     await store.receipt(alert.id, _dealt_with(alert, f"muted: {action.mute}", now))
 
 
+async def keep(store: AlertStore, action: Keep, now: int) -> None:
+    """Notes that nobody is told of an alert: paper explains it."""
+    alert = action.entry.alert
+    await store.receipt(alert.id, _dealt_with(alert, EXPLAINED, now))
+
+
 async def withdrawn(store: AlertStore, alert: Alert, now: int) -> bool:
     """Whether an escalation has become needless: somebody took the alert up. Then that is noted."""
+    if is_ask(alert):
+        return await ask_follow.withdrawn(store, alert, now)
     if not notice.is_escalation(alert):
         return False
     case = await store.case(alert.key)
@@ -81,12 +90,15 @@ async def withdrawn(store: AlertStore, alert: Alert, now: int) -> bool:
     return True
 
 
-def follow_ups(alert: Alert, before: Receipt | None, routing: Routing, now: int) -> list[Alert]:
-    """The notices a shown alert leads to: the steps of its route, and word to the channel it has become grave for."""
+def follow_ups(alert: Alert, before: Receipt | None, routing: Routing, now: int, round: int = 0) -> list[Alert]:
+    """The notices a shown alert leads to: the steps of its route, and word to the channel it has become grave for.
+
+    Each `round` of its case (reopened, a snooze ended) has the steps anew.
+    """
     if notice.is_notice(alert):
         return []
     route = routing.plan(alert, now).route
-    made = list(notice.escalations(alert, route, now))
+    made = list(notice.escalations(alert, route, now, round))
     if before and not at_least(before.severity, alert.severity):
         then = msgspec.structs.replace(alert, severity=before.severity)
         if route.channel not in ("", routing.plan(then, now).route.channel):

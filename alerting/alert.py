@@ -6,10 +6,14 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from audit.brief import EventBrief, Measure
 from audit.event import parse_rfc3339, rfc3339
 from audit.finding import RISK, SEVERITIES, Finding, FindingKind, Severity, Version
 
 Status = Literal["open", "acknowledged", "resolved", "reopened"]
+
+EXPLAINED = "explained"
+"""The resolution of an alert that would not be one without what declared paper explains."""
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
@@ -19,7 +23,9 @@ class Alert(msgspec.Struct, frozen=True, gc=False):
 
     `id` stays the same for the whole episode and `revision` grows with each finding and whatever joins one: the
     highest revision says everything the lower ones said. `findings` holds one representative a detection, gravest
-    first; `count` is the number of all findings.
+    first; `count` is the number of all findings. `evidence` are the earliest and the latest of
+    its events in brief, `measures` the numbers beyond their usual, each at its highest. One with the resolution
+    EXPLAINED was closed by declared paper.
     """
 
     id: str
@@ -40,11 +46,28 @@ class Alert(msgspec.Struct, frozen=True, gc=False):
     revision: int = 1
     status: Status = "open"
     resolution: str | None = None
+    evidence: tuple[EventBrief, ...] = ()
+    measures: tuple[Measure, ...] = ()
 
 
 def gravity(alert: Alert) -> tuple[int, int, str]:
     """Sort key: gravest first, then oldest."""
     return -SEVERITIES.index(alert.severity), alert.time, alert.id
+
+
+class BriefLine(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """An EventBrief as a JSON object; what is empty is left out."""
+
+    id: str = ""
+    time: str
+    source: str = ""
+    action: str = ""
+    outcome: str = ""
+    actor: str = ""
+    target: str = ""
+    resource: str = ""
+    address: str = ""
+    country: str = ""
 
 
 class FindingLine(msgspec.Struct, kw_only=True):
@@ -64,6 +87,11 @@ class FindingLine(msgspec.Struct, kw_only=True):
     attack: tuple[str, ...] | None = None
     version: Version | None = None
     author: str = ""
+    evidence: tuple[BriefLine, ...] | None = None
+    measures: tuple[Measure, ...] | None = None
+    runbook: tuple[str, ...] | None = None
+    explained: str = ""
+    doubts: tuple[str, ...] | None = None
 
 
 class AlertLine(msgspec.Struct, kw_only=True):
@@ -87,6 +115,8 @@ class AlertLine(msgspec.Struct, kw_only=True):
     revision: int = 1
     status: Status = "open"
     resolution: str | None = None
+    evidence: tuple[BriefLine, ...] | None = None
+    measures: tuple[Measure, ...] | None = None
 
 
 def to_line(alert: Alert) -> bytes:
@@ -94,6 +124,7 @@ def to_line(alert: Alert) -> bytes:
     fields = {name: getattr(alert, name) for name in Alert.__struct_fields__}
     fields["time"] = rfc3339(alert.time)
     fields["findings"] = tuple(_finding_line(finding) for finding in alert.findings)
+    fields["evidence"] = tuple(map(_brief_line, alert.evidence))
     return msgspec.json.encode(AlertLine(**fields))
 
 
@@ -130,12 +161,24 @@ def from_line(line: bytes | str) -> Alert:
         revision=read.revision,
         status=read.status,
         resolution=read.resolution,
+        evidence=tuple(map(_brief, read.evidence or ())),
+        measures=read.measures or (),
     )
 
 
 def _finding_line(finding: Finding) -> FindingLine:
     fields = {name: getattr(finding, name) for name in Finding.__struct_fields__}
-    return FindingLine(**fields | {"time": rfc3339(finding.time)})
+    return FindingLine(
+        **fields | {"time": rfc3339(finding.time), "evidence": tuple(map(_brief_line, finding.evidence))}
+    )
+
+
+def _brief_line(brief: EventBrief) -> BriefLine:
+    return BriefLine(**msgspec.structs.asdict(brief) | {"time": rfc3339(brief.time)})
+
+
+def _brief(read: BriefLine) -> EventBrief:
+    return EventBrief(**msgspec.structs.asdict(read) | {"time": _time(read.time)})
 
 
 def _finding(read: FindingLine, principal: str, entity: str) -> Finding:
@@ -154,6 +197,11 @@ def _finding(read: FindingLine, principal: str, entity: str) -> Finding:
         attack=read.attack or (),
         version=read.version or Version(),
         author=read.author,
+        evidence=tuple(map(_brief, read.evidence or ())),
+        measures=read.measures or (),
+        runbook=read.runbook or (),
+        explained=read.explained,
+        doubts=read.doubts or (),
     )
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from alerting.alert import gravity
+from alerting.alert import EXPLAINED, gravity
+from alerting.ask_notice import is_question
 from alerting.mute import Mute
 from alerting.notice import is_notice, place
 from alerting.route import HOUR, Plan, Route, Routing
@@ -15,8 +16,9 @@ from alerting.store import Entry
 from audit.event import MICROSECONDS
 from audit.finding import Severity, at_least
 
-UPDATE_EVERY = 20 * MICROSECONDS
-"""A message is edited at most this often (chat.update is limited), unless the alert became graver."""
+UPDATE_EVERY = 30 * MICROSECONDS
+"""A message is edited at most this often, unless the alert became graver or its case moved: however many hits a minute
+brings, its channel sees three calls at most (a message, a file, an edit)."""
 
 
 SETTLE = 2 * MICROSECONDS
@@ -64,13 +66,19 @@ class Silence(msgspec.Struct, frozen=True):
     mute: Mute
 
 
-class Renew(msgspec.Struct, frozen=True):
-    """It was gathered or muted and now deserves a message of its own: forget that it was dealt with."""
+class Keep(msgspec.Struct, frozen=True):
+    """Keep this and tell nobody: declared paper explains it."""
 
     entry: Entry
 
 
-Action = Deliver | Wait | Gather | Silence | Renew
+class Renew(msgspec.Struct, frozen=True):
+    """It was gathered, muted or explained and now deserves a message of its own: forget that it was dealt with."""
+
+    entry: Entry
+
+
+Action = Deliver | Wait | Gather | Silence | Keep | Renew
 
 
 def decide(entries: Iterable[Entry], now: int, routing: Routing | None = None) -> list[Action]:
@@ -85,6 +93,8 @@ def _action(entry: Entry, now: int, routing: Routing) -> Action:
         if entry.alert.time > now:
             return Wait(entry, entry.alert.time, planned=True)
         return Wait(entry, until) if until > now else Deliver(entry, place(entry.alert))
+    if entry.alert.resolution == EXPLAINED and entry.case.status == "resolved" and not _maybe_seen(entry):
+        return Keep(entry)
     plan = routing.plan(entry.alert, now)
     if not _maybe_seen(entry):
         if plan.mute:
@@ -133,12 +143,22 @@ def purse_of(route: Route, day: str) -> str:
 
 
 def _settled(entry: Entry) -> int:
-    return entry.begun.at + SETTLE if entry.begun and not entry.receipt else 0
+    """When it is clear whether what was begun has arrived: a message, or a reply in its thread."""
+    if entry.receipt:
+        return entry.receipt.at + SETTLE if entry.receipt.telling else 0
+    return entry.begun.at + SETTLE if entry.begun else 0
+
+
+def repeats(entry: Entry) -> bool:
+    """Whether its message has only more to count: it is no graver, and nobody took a step of its case."""
+    return _next_update(entry) > 0
 
 
 def _next_update(entry: Entry) -> int:
-    shown = entry.receipt
-    if shown is None or not at_least(shown.severity, entry.alert.severity):
+    shown, version = entry.receipt, entry.case.version
+    if shown is None or is_question(entry.alert) or not at_least(shown.severity, entry.alert.severity):
+        return 0
+    if version != shown.case_version or version != shown.told:  # who clicked sees it at once
         return 0
     return shown.at + UPDATE_EVERY
 

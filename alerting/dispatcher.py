@@ -14,38 +14,28 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from alerting import aftermath
-from alerting.alert import Alert, from_line
+from alerting import aftermath, ask_follow, attachment, snooze, thread
+from alerting.case import round_of
 from alerting.console import ConsoleNotifier
-from alerting.desk import Action, Deliver, Gather, Renew, Silence, Wait, backoff, decide
+from alerting.desk import Action, Deliver, Gather, Keep, Renew, Silence, Wait, backoff, decide, repeats
+from alerting.doubts import Doubts, since
+from alerting.live import Deed, Delivered, Live
+from alerting.notice import mute_ended
 from alerting.notifier import Begun, Gone, Notifier, Permanent, Receipt, Retry, WrongChannel
+from alerting.pauses import BURST, EDITS, LOOKS, POSTS, REPEATS, Pauses
 from alerting.route import Routing
 from alerting.store import AlertStore, Entry, Failure, StoreUnavailable
 from audit.event import MICROSECONDS
 
-PAGE = 256
+PAGE, DEEPEST = 256, 2048
+"""Alerts one look takes in, and takes in at most where none of the first can be delivered now."""
 POLL = 0.25
 """Seconds between two looks into the outbox; `sleep` may return earlier when something was put in."""
-LONGEST_PAUSE = 60.0
-"""Seconds a channel rests at most after failures in a row, unless Slack asked for more."""
 MEND = 900.0
 """Seconds until a delivery that needs mending is tried again; doubles up to LONGEST_MEND."""
 LONGEST_MEND = 6 * 3600.0
 
 _log = logging.getLogger(__name__)
-
-
-class Delivered(msgspec.Struct):
-    """What one run did: deliveries made, and alerts refused for good (shown on stderr instead).
-
-    `muted` and `gathered` count what was kept or put into digests; `waiting`, only with drain, what is due later.
-    """
-
-    sent: int = 0
-    refused: int = 0
-    muted: int = 0
-    gathered: int = 0
-    waiting: int = 0
 
 
 async def run(
@@ -57,23 +47,23 @@ async def run(
     stop: asyncio.Event,
     drain: bool = False,
     routing: Routing | None = None,
+    live: Live | None = None,
 ) -> Delivered:
     """Delivers until `stop` is set or, with `drain`, until each alert is delivered, refused for good or has to wait.
 
-    `clock` gives microseconds since the epoch; `sleep` takes seconds and may return early. While the store is away the
-    loop waits for it; with `drain` it raises instead.
+    `clock` gives microseconds since the epoch; `sleep` takes seconds and may return early. `live` stands for `routing`
+    where that may change. While the store is away the loop waits for it; with `drain` it raises instead.
 
     Raises:
         StoreUnavailable: only with `drain`.
     """
-    loop = _Loop(store, notifier, clock, sleep, stop, drain, routing or Routing())
-    started = False
+    live = live or Live(routing or Routing())
+    pauses = Pauses(clock)
+    files = attachment.Attachments(store, notifier, clock, pauses, drain)
+    loop = _Loop(store, notifier, clock, sleep, stop, drain, live, pauses, Doubts(live.doubt_after), files)
     try:
         while not stop.is_set():
             try:
-                if not started:
-                    await store.wake()
-                    started = True
                 if await loop.turn():
                     break
             except StoreUnavailable as error:
@@ -87,26 +77,6 @@ async def run(
     return loop.done
 
 
-async def enqueue_lines(store: AlertStore, lines: Iterable[bytes | str]) -> int:
-    """Puts Alert lines into the outbox, all or, if one cannot be read, none; returns how many are new to it.
-
-    Raises:
-        ValueError: with the number of each bad line (the first ten) and what is wrong in it.
-    """
-    alerts: list[Alert] = []
-    bad: list[str] = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            if line.strip():
-                alerts.append(from_line(line))
-        except ValueError as error:
-            bad.append(f"line {number}: {error}")
-    if bad:
-        more = [f"and {len(bad) - 10} more bad lines"] if len(bad) > 10 else []
-        raise ValueError("\n".join([*bad[:10], *more]))
-    return sum([await store.put(alert) for alert in alerts])
-
-
 @dataclass(slots=True)
 class _Loop:
     store: AlertStore
@@ -115,17 +85,25 @@ class _Loop:
     sleep: Callable[[float], Awaitable[object]]
     stop: asyncio.Event
     drain: bool
-    routing: Routing
+    live: Live
+    pauses: Pauses
+    doubts: Doubts
+    files: attachment.Attachments
     done: Delivered = field(default_factory=Delivered)
     lanes: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # channel -> the delivery under way
     busy: set[str] = field(default_factory=set)  # alerts being delivered
     page: list[Entry] = field(default_factory=list)
-    rests: dict[str, int] = field(default_factory=dict)  # channel -> end of its pause
-    strikes: dict[str, int] = field(default_factory=dict)  # channel -> failures in a row
+    depth: int = PAGE
+    routed: Routing | None = None  # the routes that waits were decided by
+    bound: dict[str, str] = field(default_factory=dict)  # alert of the page -> the channel it goes to
     broken: dict[str, int] = field(default_factory=dict)  # channel -> until when its alerts go to the fallback
-    absent: dict[str, int] = field(default_factory=dict)  # alert -> beginning of the delivery known not to have arrived
     given_up: set[str] = field(default_factory=set)  # only with drain
     ended: set[str] = field(default_factory=set)  # mutes whose end was told of
+
+    @property
+    def routing(self) -> Routing:
+        """The routes as they are now."""
+        return self.live.routing
 
     async def turn(self) -> bool:
         """One look into the outbox: starts what can be delivered now, then waits for news; True when all is done.
@@ -133,18 +111,33 @@ class _Loop:
         Each channel has one delivery under way at most, and none waits for another's.
         """
         self._reap()
+        self.live.news.clear()
+        if self.routed is not self.routing:  # at the start as well: somebody may have mended something
+            await self.store.wake()
+            self.routed = self.routing
         now = self.clock()
-        self.page = await self.store.due(PAGE, now)
+        self.page = await self.store.due(self.depth, now)
         waiting = [entry for entry in self.page if entry.alert.id not in self.busy]
         if self.drain and not self.lanes and all(entry.alert.id in self.given_up for entry in waiting):
             return True
-        self._tell_of_ended_mutes(now)
-        await self._act(decide(waiting, now, self.routing), now)
+        await self._tell_of_ended_mutes(now)
+        actions = self.files.turn_of(decide(waiting, now, self.routing), self.lanes)
+        self.bound = {one.entry.alert.id: self._channel(one) for one in actions if isinstance(one, Deliver)}
+        stuck = not await self._act(actions, now) and len(self.page) == self.depth
+        self.depth = min(2 * self.depth, DEEPEST) if stuck else PAGE
         if self.lanes:
-            await asyncio.wait(self.lanes.values(), timeout=POLL, return_when=asyncio.FIRST_COMPLETED)
+            await self._until_news()
         else:
-            await self.sleep(self._until_next())
+            await self.sleep(self.pauses.until_next(POLL))
         return False
+
+    async def _until_news(self) -> None:
+        """Until a delivery ends or something is put in, at most POLL."""
+        told = asyncio.create_task(self.live.news.wait())
+        try:
+            await asyncio.wait({*self.lanes.values(), told}, timeout=POLL, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            told.cancel()
 
     async def finish(self) -> None:
         """Lets the deliveries under way end."""
@@ -157,8 +150,10 @@ class _Loop:
         for task in self.lanes.values():
             task.cancel()
 
-    async def _act(self, actions: Iterable[Action], now: int) -> None:
+    async def _act(self, actions: Iterable[Action], now: int) -> bool:
+        """Whether anything could be done."""
         gathered: list[Gather] = []
+        before = len(self.lanes), self.done.muted + self.done.explained
         for action in actions:
             match action:
                 case Deliver():
@@ -169,24 +164,45 @@ class _Loop:
                     gathered.append(action)
                 case Silence():
                     await aftermath.silence(self.store, action, now)
-                    self.done.muted += 1
+                    self._did("muted")
                     _log.info("alert %s is muted by %s", action.entry.alert.id, action.mute)
+                case Keep():
+                    await aftermath.keep(self.store, action, now)
+                    self._did("explained")
                 case Renew():
                     await self.store.lost(action.entry.alert.id)
         await aftermath.gather(self.store, gathered, now)
-        self.done.gathered += len(gathered)
+        self._did("gathered", len(gathered))
+        return bool(gathered) or before != (len(self.lanes), self.done.muted + self.done.explained)
+
+    def _did(self, deed: Deed, number: int = 1) -> None:
+        setattr(self.done, deed, getattr(self.done, deed) + number)
+        self.live.told(deed, number)
 
     async def _start(self, action: Deliver) -> list[Gather]:
         """Begins a delivery where its channel is free; what the channel's budget does not allow is for its digest."""
         entry, channel = action.entry, self._channel(action)
-        if channel in self.lanes or self.rests.get(channel, 0) > self.clock():
+        lane, limits = self.files.lane(entry, channel), self._limits(entry, channel)
+        if lane in self.lanes or not self.pauses.free(lane, *limits):
             return []
         budget = action.budget
         if budget and not await self.store.spend(budget.purse, entry.alert.id, budget.limit):
             return [Gather(entry, action.channel, budget.digest_due)]
         self.busy.add(entry.alert.id)
-        self.lanes[channel] = asyncio.create_task(self._deliver(entry, channel), name=entry.alert.id)
+        if EDITS in limits:
+            self.pauses.take(REPEATS, self.notifier.edit_pace)
+        elif lane == channel:
+            self.pauses.take(POSTS, self.notifier.post_pace, BURST)
+        self.lanes[lane] = asyncio.create_task(self._deliver(entry, channel), name=entry.alert.id)
         return []
+
+    def _limits(self, entry: Entry, channel: str) -> tuple[str, ...]:
+        """What holds a delivery back beside its channel."""
+        if entry.receipt is None:
+            return (LOOKS, POSTS) if self.doubts.of(entry, channel, self.clock()) else (POSTS,)
+        if thread.behind(entry):
+            return (POSTS,)
+        return (EDITS, REPEATS) if repeats(entry) else (EDITS,)
 
     def _reap(self) -> None:
         """Forgets the deliveries that ended; raises what one of them could not deal with."""
@@ -200,34 +216,37 @@ class _Loop:
         channel = action.channel or self.notifier.channel(action.entry.alert)
         return self.notifier.fallback if self.broken.get(channel, 0) > self.clock() else channel
 
-    def _until_next(self) -> float:
-        """Seconds to the end of the first pause, at most POLL."""
-        left = [end - self.clock() for end in self.rests.values()]
-        return min([POLL, *(max(wait / MICROSECONDS, 0.001) for wait in left if wait > 0)])
-
-    def _tell_of_ended_mutes(self, now: int) -> None:
+    async def _tell_of_ended_mutes(self, now: int) -> None:
         for mute in self.routing.expired(now):
-            if mute.name not in self.ended:
-                self.ended.add(mute.name)
+            told = mute_ended(mute, self.routing.routes.default or self.notifier.fallback)
+            if told.id not in self.ended:
+                await self.store.put(told)
+                self.ended.add(told.id)
                 _log.warning("%s has ended and mutes nothing any more", mute)
 
     async def _postpone(self, action: Wait) -> None:
         if self.drain and action.planned and action.entry.alert.id not in self.given_up:
             self.given_up.add(action.entry.alert.id)
-            self.done.waiting += 1
+            self._did("waiting")
         if action.entry.not_before < action.until:
             await self.store.postpone(action.entry.alert.id, action.until)
 
     async def _deliver(self, entry: Entry, channel: str) -> None:
         try:
             if await aftermath.withdrawn(self.store, entry.alert, self.clock()):
-                return
+                return None
+            if snooze.is_timer(entry.alert):
+                return await snooze.ring(self.store, entry.alert, self.clock())
+            if attachment.is_attachment(entry.alert):
+                return await self.files.deliver(entry, channel)
+            if thread.behind(entry) and isinstance(self.notifier, thread.Threads):
+                return await self._tell(self.notifier, entry, channel)
             previous = entry.receipt or await self._looked_up(entry, channel)
             if previous is None:
                 await self.store.begin(entry.alert.id, Begun(channel, self.clock()))
-            elif previous.revision >= entry.alert.revision:
-                return
-            receipt = await self.notifier.deliver(entry.alert, channel, previous)
+            elif previous.revision >= entry.alert.revision and previous.case_version == entry.case.version:
+                return None
+            receipt = await self.notifier.deliver(entry.alert, channel, previous, entry.case)
         except Retry as problem:
             await self._later(entry, channel, problem)
         except Gone:
@@ -242,44 +261,67 @@ class _Loop:
             _log.exception("alert %s cannot be delivered", entry.alert.id)
             await self._refused(entry, f"{type(problem).__name__}: {problem}")
         else:
-            self.strikes.pop(channel, None)
-            self._rest(channel, self.notifier.pace)
-            await self._note(entry.alert, previous, receipt)
-            self.done.sent += 1
+            self._worked(channel, posted=previous is None)
+            await self._note(entry, previous, self._with_case(receipt, previous, entry))
+            self._did("sent")
+
+    async def _tell(self, notifier: thread.Threads, entry: Entry, channel: str) -> None:
+        lost = await thread.tell(self.store, notifier, entry, self.clock())
+        if lost:
+            _log.error("the thread of alert %s lacks a step of its case: %s", entry.alert.id, lost)
+        self._worked(channel)
+
+    def _with_case(self, receipt: Receipt, previous: Receipt | None, entry: Entry) -> Receipt:
+        """The receipt with what is known of the case: where there are no threads, the message is all there is."""
+        version = entry.case.version
+        if not isinstance(self.notifier, thread.Threads):
+            return msgspec.structs.replace(receipt, case_version=version, told=version)
+        told, telling = (previous.told, previous.telling) if previous else (0, 0)
+        return msgspec.structs.replace(receipt, case_version=version, told=told, telling=telling)
 
     async def _looked_up(self, entry: Entry, channel: str) -> Receipt | None:
         """The message that an earlier delivery, whose end nobody noted, did leave; None where it left none.
 
         One look serves all alerts of the page in the same doubt.
         """
-        begun = entry.begun
-        if begun is None or self.absent.get(entry.alert.id) == begun.at:
+        now, page = self.clock(), {one.alert.id: one for one in (*self.page, entry)}
+        doubt = self.doubts.of(entry, channel, now)
+        if doubt is None:
             return None
-        doubts = {one.alert.id: one.begun for one in self.page if one.begun and not one.receipt}
-        doubts = {name: one for name, one in doubts.items() if one.channel == begun.channel} | {entry.alert.id: begun}
+        doubts = self.doubts.like(doubt, page.values(), self.bound | {entry.alert.id: channel}, now)
         try:
-            found = await self.notifier.find(doubts, begun.channel, min(one.at for one in doubts.values()))
+            found = await self.notifier.find(doubts, doubt.channel, since(doubts, now))
         except Retry as problem:
-            raise Retry(str(problem), problem.after, unsure=True) from problem  # the doubt stays
+            self.pauses.rest(LOOKS, problem.after)
+            raise Retry(str(problem), unsure=True) from problem  # the doubt stays
         except Permanent as problem:
-            _log.error("alert %s may be shown twice: its delivery broke and %s", entry.alert.id, problem)
+            _log.error("alert %s may be shown twice: an earlier delivery is open and %s", entry.alert.id, problem)
             found = {}
-        alerts = {one.alert.id: one.alert for one in (*self.page, entry)}
         for name, receipt in found.items():
-            await self._note(alerts[name], None, receipt)
-        self.absent = {name: one.at for name, one in doubts.items() if name not in found}
-        self.done.sent += len(found)
+            await self._found(page[name], receipt)
+        self.doubts.answered(doubts, found)
+        self.pauses.worked(channel)
         return found.get(entry.alert.id)
 
-    async def _note(self, alert: Alert, previous: Receipt | None, receipt: Receipt) -> None:
+    async def _found(self, entry: Entry, receipt: Receipt) -> None:
+        """A message nobody noted: ours, or that of an outbox that is no more, which saw to what follows from it."""
+        if entry.begun:
+            await self._note(entry, None, receipt)
+            self._did("sent")
+        else:
+            await self.store.receipt(entry.alert.id, msgspec.structs.replace(receipt, at=self.clock()))
+
+    async def _note(self, entry: Entry, previous: Receipt | None, receipt: Receipt) -> None:
         """Insists: what was shown and is not noted has to be looked for. What follows from it is laid out before."""
-        now = self.clock()
+        now, alert = self.clock(), entry.alert
         receipt = msgspec.structs.replace(receipt, at=now)
-        notices = aftermath.follow_ups(alert, previous, self.routing, now)
+        notices = aftermath.follow_ups(alert, previous, self.routing, now, round_of(entry.case))
+        notices += self.files.follow(alert, previous, receipt)
         while True:
             try:
                 for notice in notices:
                     await self.store.put(notice)
+                await ask_follow.after_shown(self.store, alert, receipt, self.routing, now)
                 return await self.store.receipt(alert.id, receipt)
             except StoreUnavailable as error:
                 _log.error("alert %s was delivered but cannot be noted: %s", alert.id, error)
@@ -288,16 +330,18 @@ class _Loop:
                 await self.sleep(1.0)
 
     async def _later(self, entry: Entry, channel: str, problem: Retry) -> None:
-        strikes = self.strikes.get(channel, 0)
-        self.strikes[channel] = strikes + 1
-        pause = problem.after or min(backoff(strikes), LONGEST_PAUSE)
-        self._rest(channel, pause)
+        pause = problem.after or self.pauses.failed(channel)
+        editing = entry.receipt is not None and not thread.behind(entry)
+        self.pauses.rest(EDITS if problem.after and editing else channel, pause)
         wait = pause + backoff(entry.failures) if problem.unsure else pause  # behind the others of its channel
         _log.warning("alert %s waits %.0f s: %s", entry.alert.id, wait, problem)
         await self._failed(entry, str(problem), wait, problem.unsure)
 
     async def _elsewhere(self, entry: Entry, channel: str, problem: WrongChannel) -> None:
         """Its channel takes nothing: until somebody mends that, its alerts go to the fallback."""
+        if await ask_follow.unreachable(self.store, entry.alert, self.clock()):
+            _log.warning("%s cannot be asked about alert %s: %s", channel, entry.alert.key, problem)
+            return
         if channel == self.notifier.fallback:
             await self._refused(entry, str(problem))
             return
@@ -308,18 +352,20 @@ class _Loop:
     async def _refused(self, entry: Entry, reason: str) -> None:
         """Never silence: the alert goes to stderr, and is tried again much later."""
         _log.error("alert %s (%s) was refused: %s", entry.alert.id, entry.alert.severity, reason)
-        self.done.refused += 1
+        self._did("refused")
         if self.drain:
             self.given_up.add(entry.alert.id)
         try:
             await ConsoleNotifier(sys.stderr).deliver(entry.alert, "console", entry.receipt)
         except Permanent as problem:
             _log.error("alert %s could not be shown on stderr either: %s", entry.alert.id, problem)
-        await self._failed(entry, reason, min(MEND * 2 ** min(entry.failures, 5), LONGEST_MEND))
+        await self._failed(entry, reason, min(MEND * 2 ** min(entry.failures, 5), LONGEST_MEND), refused=True)
 
-    async def _failed(self, entry: Entry, error: str, wait: float, unsure: bool = False) -> None:
+    async def _failed(self, entry: Entry, error: str, wait: float, unsure: bool = False, refused: bool = False) -> None:
         retry_at = self.clock() + round(wait * MICROSECONDS)
-        await self.store.failed(entry.alert.id, entry.alert.revision, Failure(error, retry_at, unsure))
+        await self.store.failed(entry.alert.id, entry.alert.revision, Failure(error, retry_at, unsure, refused))
 
-    def _rest(self, channel: str, seconds: float) -> None:
-        self.rests[channel] = self.clock() + round(seconds * MICROSECONDS)
+    def _worked(self, channel: str, posted: bool = True) -> None:
+        self.pauses.worked(channel)
+        if posted:
+            self.pauses.rest(channel, self.notifier.pace)

@@ -28,4 +28,4 @@ class Mute(msgspec.Struct, frozen=True):
 
 def muted_by(mutes: Iterable[Mute], facts: Facts, now: int) -> Mute | None:
     """The first mute that silences an alert now."""
-    return next((mute for mute in mutes if now <= mute.expires and not misfit(mute.when, facts)), None)
+    return next((mute for mute in mutes if now <= mute.expires and not misfit(mute.when, facts, wholly=True)), None)

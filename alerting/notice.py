@@ -12,10 +12,13 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from alerting.alert import Alert
+from alerting.mute import Mute
 from alerting.plain import plain
 from alerting.route import Route, Step
 from alerting.route_time import shown
-from audit.finding import SEVERITIES, Finding, stable_id
+from audit.context_schema import DAY
+from audit.event import rfc3339
+from audit.finding import SEVERITIES, Finding, Version, stable_id
 
 MEMBERS = 500
 """Alerts one digest names at most; the next one of the same time takes the others."""
@@ -50,6 +53,8 @@ def digest(old: Alert | None, id: str, channel: str, due: int, alerts: Sequence[
     members |= {alert.id: _member(alert) for alert in alerts}
     findings = tuple(sorted(members.values(), key=lambda one: (-SEVERITIES.index(one.severity), one.time, one.id)))
     many = f"{len(findings)} alerts" if len(findings) > 1 else "1 alert"
+    late = sum(finding.time < due - DAY for finding in findings)
+    older = f" {late} of them had happened more than a day before." if late else ""
     return Alert(
         id=id,
         time=due,
@@ -58,7 +63,7 @@ def digest(old: Alert | None, id: str, channel: str, due: int, alerts: Sequence[
         principal="",
         entity=f"channel:{channel}",
         title=f"Digest: {many}",
-        summary=f"{many} that did not need a message each. `auditwatch alerts list` names all of them.",
+        summary=f"{many} that did not need a message each. `auditwatch alerts list` names all of them.{older}",
         findings=findings,
         event_ids=(),
         reasons=tuple(_lines(findings)),
@@ -75,12 +80,12 @@ def holds(notice: Alert | None, alert: Alert) -> bool:
     return notice is not None and any(finding.id == alert.id for finding in notice.findings)
 
 
-def escalations(alert: Alert, route: Route, now: int) -> Iterator[Alert]:
+def escalations(alert: Alert, route: Route, now: int, round: int = 0) -> Iterator[Alert]:
     """What is to be said, and when, if nobody acknowledges an alert shown `now`: one notice a step of its route."""
     for step in route.escalate:
         if SEVERITIES.index(alert.severity) >= SEVERITIES.index(step.severity):
             why = f"Nobody has acknowledged it for {shown(step.after)}."
-            yield _about(alert, step.to, now + step.after, why, _step_id(alert, step))
+            yield _about(alert, step.to, now + step.after, why, _step_id(alert, step, round))
 
 
 def raised(alert: Alert, channel: str, now: int) -> Alert:
@@ -89,8 +94,28 @@ def raised(alert: Alert, channel: str, now: int) -> Alert:
     return _about(alert, channel, now, why, f"escalation:{stable_id(alert.id, 'raised', alert.severity, channel)}")
 
 
-def _step_id(alert: Alert, step: Step) -> str:
-    return f"escalation:{stable_id(alert.id, step.after, step.to)}"
+def mute_ended(mute: Mute, channel: str) -> Alert:
+    """Says once that a mute works no longer."""
+    return Alert(
+        id=f"mute:{stable_id(mute.name, mute.owner, mute.reason, mute.expires)}",
+        time=mute.expires,
+        severity="low",
+        risk=0,
+        principal="",
+        entity=f"channel:{channel}",
+        title=f"A mute has ended: {plain(mute.name, 80)}",
+        summary="What it kept silent alerts again. Take it out of the routes file, or renew it there.",
+        findings=(),
+        event_ids=(),
+        reasons=(f"{plain(mute.owner, 80)} muted it until {rfc3339(mute.expires)}: {plain(mute.reason, 200)}",),
+        attack=(),
+        version=Version(),
+        key="mute",
+    )
+
+
+def _step_id(alert: Alert, step: Step, round: int) -> str:
+    return f"escalation:{stable_id(alert.id, step.after, step.to, *([round] if round else []))}"
 
 
 def _about(alert: Alert, channel: str, due: int, why: str, id: str) -> Alert:

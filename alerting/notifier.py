@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from alerting.alert import Alert
+from alerting.case import Case
 from audit.finding import Severity
 
 
@@ -15,7 +16,8 @@ class Receipt(msgspec.Struct, frozen=True):
     """Proof that one revision was shown, and where. `at` (microseconds since the epoch) is the dispatcher's to fill.
 
     Without a channel no message of its own was shown: `message_id` says what became of it ("digest:ID", "muted:...",
-    "withdrawn").
+    "explained", "withdrawn"). The dispatcher also fills in which version of the case the message shows, up to which one
+    the steps are told in its thread, and, while they are being told, up to which (0 when how that ended is known).
     """
 
     revision: int
@@ -23,6 +25,9 @@ class Receipt(msgspec.Struct, frozen=True):
     channel: str
     message_id: str
     at: int = 0
+    case_version: int = 0
+    told: int = 0
+    telling: int = 0
 
     @property
     def posted(self) -> bool:
@@ -62,12 +67,17 @@ class Gone(Exception):
 
 
 class Notifier(Protocol):
-    """Carries alerts to people. `pace` is the least number of seconds between two deliveries to one channel.
+    """Carries alerts to people. `pace` is the least number of seconds between two messages to one channel.
+
+    `edit_pace` is the least between two edits anywhere that only count more, `post_pace` between two messages anywhere
+    beyond a burst.
 
     `fallback` names the channel for alerts whose own takes none; it may be their own.
     """
 
     pace: float
+    edit_pace: float
+    post_pace: float
 
     @property
     def fallback(self) -> str:
@@ -78,8 +88,10 @@ class Notifier(Protocol):
         """Where this alert would go."""
         ...
 
-    async def deliver(self, alert: Alert, channel: str, previous: Receipt | None) -> Receipt:
-        """Shows the alert in the channel: anew, or in place of the message `previous` stands for.
+    async def deliver(self, alert: Alert, channel: str, previous: Receipt | None, case: Case | None = None) -> Receipt:
+        """Shows the alert and where it stands in the channel: anew, or in place of the message `previous` stands for.
+
+        Without a case it stands as the alert says.
 
         Raises:
             Retry: nothing is wrong with the alert; later it may work.

@@ -3,16 +3,20 @@
 An episode is four hours of event time. Everything kept of it is a minimum, a maximum, a union or a count, so the
 state after a set of findings does not depend on their order. Sets are bounded by keeping their smallest members,
 which does not depend on order either. Nor does it show how often a correlation told the same finding while it grew.
+
+Findings that declared paper explains are tallied apart. An episode that deserves an alert only with them becomes one
+that is resolved already; it is told of once the others alone deserve it.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from alerting.alert import Alert
+from alerting.alert import EXPLAINED, Alert, Status
+from audit.brief import EventBrief, Measure
 from audit.event import MICROSECONDS, rfc3339
 from audit.finding import SEVERITIES, Finding, Severity, at_least, stable_id
 
@@ -26,12 +30,19 @@ EVENTS = 1000
 """Event ids kept per episode."""
 SEEN = 500
 """Finding ids kept per episode, to count a finding that is delivered twice only once."""
+EARLIEST, LATEST = 12, 8
+"""Events in brief kept per episode: the first and the last of them."""
+MEASURES = 8
+"""Numbers beyond their usual kept per episode, each with its highest value."""
 _REASONS = 30
 _FINDING_EVENTS, _FINDING_REASONS = 100, 20
 
 
 class Tally(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What one detection said in an episode; `first` is its earliest finding and stands for the others."""
+    """What one detection said in an episode; `first` is its earliest finding and stands for the others.
+
+    All of them are explained by paper, or none.
+    """
 
     detection: str
     count: int
@@ -46,7 +57,7 @@ class Episode(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `seen` and `event_ids` are the smallest ids in order. A rule's finding delivered twice is recognised while its id
     is in `seen`: always up to SEEN findings, beyond that it may be counted again (only `count` and `weight` show it).
     `weight` is the number of findings and of the matches that correlations' findings rest on; `before` and `carry`
-    are the weight and half the risk of an episode before this one that is no longer kept.
+    are the weight and half the unexplained risk of an episode before this one that is no longer kept.
     """
 
     index: int
@@ -59,6 +70,8 @@ class Episode(msgspec.Struct, frozen=True, array_like=True, gc=False):
     weight: int = 0
     before: int = 0
     carry: int = 0
+    evidence: tuple[EventBrief, ...] = ()
+    measures: tuple[Measure, ...] = ()
 
 
 class RiskState(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -115,17 +128,22 @@ def alert_of(state: RiskState, index: int) -> Alert | None:
     """The alert of one episode, or None while it does not deserve one.
 
     A user's episode alerts with a finding of high severity or a risk of THRESHOLD; other entities (an address,
-    a session, a resource) get findings from correlations only and alert at once.
+    a session, a resource) get findings from correlations only and alert at once. One that does so only with what paper
+    explains is resolved; whether it was before what is left came is read off the times, not off the order of arrival.
     """
     by_index = {episode.index: episode for episode in state.episodes}
     episode, previous = by_index.get(index), by_index.get(index - 1)
     if episode is None:
         return None
-    risk = min(100, _own_risk(episode) + (_carry(previous) if previous else episode.carry))
-    severity = _severity(episode, risk)
-    if state.entity.startswith("user:") and risk < THRESHOLD and not at_least(severity, "high"):
+    carry = _carry(previous) if previous else episode.carry
+    left, spared = _left(episode), sorted((tally for tally in episode.tallies if tally.first.explained), key=_gravest)
+    tallies, status = [*left, *spared], _status(state.entity, left, spared, carry)
+    if status == "resolved":
+        left = tallies = sorted(tallies, key=_gravest)
+    weight = _weighed(state.entity, left, carry)
+    if weight is None:
         return None
-    tallies = sorted(episode.tallies, key=_gravest)
+    risk, severity = weight
     findings = tuple(tally.first for tally in tallies)
     return Alert(
         id=stable_id(state.entity, index),
@@ -135,16 +153,46 @@ def alert_of(state: RiskState, index: int) -> Alert | None:
         principal=findings[0].principal,
         entity=state.entity,
         title=findings[0].title,
-        summary=_summary(state.entity, episode, findings),
+        summary=_summary(state.entity, episode, findings, status),
         findings=findings,
         event_ids=episode.event_ids,
-        reasons=_reasons(episode),
+        reasons=_reasons(tallies, status),
         attack=episode.attack,
         version=findings[0].version,
         key=state.entity,
         count=episode.count,
         revision=episode.weight + (previous.weight if previous else episode.before),
+        evidence=episode.evidence,
+        measures=episode.measures,
+        status=status,
+        resolution=EXPLAINED if status == "resolved" else None,
     )
+
+
+def _left(episode: Episode) -> list[Tally]:
+    """What no paper explains, gravest first."""
+    return sorted((tally for tally in episode.tallies if not tally.first.explained), key=_gravest)
+
+
+def _status(entity: str, left: Sequence[Tally], spared: Sequence[Tally], carry: int) -> Status:
+    """Resolved where what is left deserves no alert; reopened where it does and came after one that was resolved."""
+    if not spared:
+        return "open"
+    if _weighed(entity, left, carry) is None:
+        return "resolved"
+    closed_before = spared[0].first.time < left[0].first.time and _weighed(entity, spared, carry)
+    return "reopened" if closed_before else "open"
+
+
+def _weighed(entity: str, tallies: Sequence[Tally], carry: int) -> tuple[int, Severity] | None:
+    """Risk and severity of the alert that these deserve; None while they deserve none."""
+    if not tallies:
+        return None
+    risk = min(100, _own_risk(tallies) + carry)
+    severity = _severity(tallies, risk)
+    if entity.startswith("user:") and risk < THRESHOLD and not at_least(severity, "high"):
+        return None
+    return risk, severity
 
 
 def _with(episode: Episode, finding: Finding, grown: tuple[int, int], event_ids: Sequence[str]) -> Episode:
@@ -167,12 +215,29 @@ def _with(episode: Episode, finding: Finding, grown: tuple[int, int], event_ids:
         weight=episode.weight + (not told) + (size - told if finding.kind == "correlation" else 0),
         before=episode.before,
         carry=episode.carry,
+        evidence=ends((*episode.evidence, *finding.evidence)) if finding.evidence else episode.evidence,
+        measures=_highest((*episode.measures, *finding.measures)) if finding.measures else episode.measures,
     )
 
 
+def ends(briefs: Iterable[EventBrief]) -> tuple[EventBrief, ...]:
+    """The earliest and the latest of events: what is between them goes, whatever the order they came in."""
+    ordered = sorted(set(briefs))
+    return tuple(ordered if len(ordered) <= EARLIEST + LATEST else [*ordered[:EARLIEST], *ordered[-LATEST:]])
+
+
+def _highest(measures: Iterable[Measure]) -> tuple[Measure, ...]:
+    """Of each number its highest value; were there too many, the first by name stay."""
+    highest: dict[str, Measure] = {}
+    for one in sorted(measures):
+        highest[one.what] = one
+    return tuple(highest.values())[:MEASURES]
+
+
 def _tallied(tallies: tuple[Tally, ...], finding: Finding, known: bool) -> tuple[Tally, ...]:
-    at = bisect_left(tallies, finding.detection, key=lambda tally: tally.detection)
-    found = at < len(tallies) and tallies[at].detection == finding.detection
+    place = finding.detection, finding.explained != ""
+    at = bisect_left(tallies, place, key=_place)
+    found = at < len(tallies) and _place(tallies[at]) == place
     first = _trimmed(finding)
     old = tallies[at] if found else Tally(finding.detection, 0, 0, "low", first)
     new = Tally(
@@ -185,8 +250,14 @@ def _tallied(tallies: tuple[Tally, ...], finding: Finding, known: bool) -> tuple
     return (*tallies[:at], new, *tallies[at + found :])
 
 
+def _place(tally: Tally) -> tuple[str, bool]:
+    return tally.detection, tally.first.explained != ""
+
+
 def _trimmed(finding: Finding) -> Finding:
-    """Bounded: a correlation's finding may name thousands of events (the episode keeps their ids)."""
+    """Bounded: a correlation's finding may name thousands of events. The episode keeps ids, briefs and numbers."""
+    if finding.evidence or finding.measures:
+        finding = msgspec.structs.replace(finding, evidence=(), measures=())
     if len(finding.event_ids) <= _FINDING_EVENTS and len(finding.reasons) <= _FINDING_REASONS:
         return finding
     return msgspec.structs.replace(
@@ -216,22 +287,22 @@ def _merged(ids: tuple[str, ...], more: Sequence[str], limit: int) -> tuple[str,
     return tuple(kept)
 
 
-def _own_risk(episode: Episode) -> int:
+def _own_risk(tallies: Iterable[Tally]) -> int:
     """Each detection counts once, with the highest risk it gave: a loop of one deed is not ten deeds."""
-    return min(100, sum(tally.risk for tally in episode.tallies))
+    return min(100, sum(tally.risk for tally in tallies))
 
 
 def _carry(previous: Episode) -> int:
-    """Half the risk of the episode before, capped below half the threshold.
+    """Half the unexplained risk of the episode before, capped below half the threshold.
 
     So an attack over the border is not missed, one medium finding after an alert stays quiet, and the carry only ever
     grows: were it to fall to nothing when the previous episode alerts, alerts would depend on the order of findings.
     """
-    return min(_own_risk(previous), THRESHOLD - 1) // 2
+    return min(_own_risk(_left(previous)), THRESHOLD - 1) // 2
 
 
-def _severity(episode: Episode, risk: int) -> Severity:
-    gravest = max((tally.severity for tally in episode.tallies), key=SEVERITIES.index)
+def _severity(tallies: Iterable[Tally], risk: int) -> Severity:
+    gravest = max((tally.severity for tally in tallies), key=SEVERITIES.index)
     return "high" if risk >= GRAVE and not at_least(gravest, "high") else gravest
 
 
@@ -239,18 +310,25 @@ def _gravest(tally: Tally) -> tuple[int, int, int, str]:
     return -SEVERITIES.index(tally.severity), -tally.risk, tally.first.time, tally.detection
 
 
-def _reasons(episode: Episode) -> tuple[str, ...]:
-    """Every representative's reasons once, the riskiest first, then the oldest."""
-    ordered = sorted(episode.tallies, key=lambda tally: (-tally.risk, tally.first.time, tally.detection))
-    merged = dict.fromkeys(reason for tally in ordered for reason in tally.first.reasons)
-    return tuple(merged)[:_REASONS]
+def _reasons(tallies: Iterable[Tally], status: Status) -> tuple[str, ...]:
+    """The paper that closed it; then every representative's reasons and doubts once, the riskiest first, then the
+    oldest, what paper explains last."""
+    ordered = sorted(tallies, key=lambda tally: (tally.first.explained != "", -tally.risk, tally.first.time))
+    paper = [f"Explained by {one}" for one in _paper(tally.first for tally in ordered)]
+    said = [reason for tally in ordered for reason in (*tally.first.reasons, *tally.first.doubts)]
+    return tuple(dict.fromkeys([*paper, *said] if status == "resolved" else [*said, *paper]))[:_REASONS]
 
 
-def _summary(entity: str, episode: Episode, findings: tuple[Finding, ...]) -> str:
+def _paper(findings: Iterable[Finding]) -> list[str]:
+    return [*dict.fromkeys(finding.explained for finding in findings if finding.explained)]
+
+
+def _summary(entity: str, episode: Episode, findings: tuple[Finding, ...], status: Status) -> str:
     kind, _, name = entity.partition(":")
     who = findings[0].principal or name if kind == "user" else f"{kind} {name}"
     others = len(findings) - 1
     more = f" and {others} other detection{'s' * (others > 1)}" if others else ""
     times = "once" if episode.count == 1 else f"{episode.count} times"
     events = f", {EVENTS} events or more" if len(episode.event_ids) == EVENTS else ""
-    return f"{who}: {findings[0].title}{more}, {times} since {rfc3339(episode.first)}{events}."
+    closed = f" Explained by {' and '.join(_paper(findings)[:3])}." if status == "resolved" else ""
+    return f"{who}: {findings[0].title}{more}, {times} since {rfc3339(episode.first)}{events}.{closed}"

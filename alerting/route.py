@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from alerting.alert import Alert
+from alerting.ask_who import Asking
 from alerting.mute import Mute, muted_by
 from alerting.route_time import Quiet, Span, Zone, quiet_until
 from alerting.when import Known, When, facts_of, misfit
@@ -21,6 +22,13 @@ class Digest(msgspec.Struct, frozen=True):
 
     below: Severity
     every: Span = HOUR
+
+
+class Late(msgspec.Struct, frozen=True):
+    """Alerts below a severity that are older than `after` when they could first be shown are gathered too."""
+
+    after: Span
+    below: Severity = "critical"
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -44,19 +52,29 @@ class Route(msgspec.Struct, frozen=True):
 
 
 class Routes(msgspec.Struct, frozen=True):
-    """What the routes file says. An empty `default` is the channel of the settings; days are those of `timezone`."""
+    """What the routes file says. An empty `default` is the channel of the settings; days are those of `timezone`.
+
+    `ask` says which alerts the person they are about is asked of; the first that fits decides.
+    """
 
     routes: tuple[Route, ...] = ()
     mutes: tuple[Mute, ...] = ()
     default: str = ""
     timezone: Zone = Zone("UTC")
+    ask: tuple[Asking, ...] = ()
+    late: Late | None = None
 
     def at_once(self) -> Routes:
         """The same without anything that waits: for an outbox that is forgotten when its process ends."""
         hasty = (
             msgspec.structs.replace(route, quiet=None, digest=None, budget=None, escalate=()) for route in self.routes
         )
-        return msgspec.structs.replace(self, routes=tuple(hasty))
+        return msgspec.structs.replace(self, routes=tuple(hasty), ask=(), late=None)
+
+    def comes_late(self, alert: Alert, now: int) -> bool:
+        """Whether it is too old for a message of its own."""
+        late = self.late
+        return late is not None and alert.time < now - late.after and not at_least(alert.severity, late.below)
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -65,10 +83,11 @@ class Plan(msgspec.Struct, frozen=True):
     route: Route
     mute: Mute | None = None
     quiet_until: int = 0
+    late: bool = False
 
     def gathered(self, severity: Severity) -> bool:
         """Whether an alert of this severity goes into the route's digest."""
-        return self.route.digest is not None and not at_least(severity, self.route.digest.below)
+        return self.late or (self.route.digest is not None and not at_least(severity, self.route.digest.below))
 
 
 class Routing(msgspec.Struct, frozen=True):
@@ -83,7 +102,7 @@ class Routing(msgspec.Struct, frozen=True):
         routes = self.routes
         route = next((one for one in routes.routes if not misfit(one.when, facts)), self.otherwise)
         until = quiet_until(route.quiet, alert.severity, now) if route.quiet else 0
-        return Plan(route, muted_by(routes.mutes, facts, now), until)
+        return Plan(route, muted_by(routes.mutes, facts, now), until, routes.comes_late(alert, now))
 
     @property
     def otherwise(self) -> Route:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from alerting.alert import Alert
+from alerting.ask_who import asking_of, question_about
 from alerting.mute import Mute
 from alerting.route import Plan, Routing
 from alerting.route_time import shown
@@ -33,6 +34,21 @@ def explain(alert: Alert, routing: Routing, now: int, spent: int | None = None) 
     for step in plan.route.escalate:
         why = misfit(When(step.severity), facts) or f"{shown(step.after)} after it is shown, unless acknowledged"
         yield Line("escalation", step.to, why)
+    yield from _asking(alert, routing, facts)
+
+
+def _asking(alert: Alert, routing: Routing, facts: Facts) -> Iterator[Line]:
+    """Who would be asked whether they know of it."""
+    rule = asking_of(routing.routes.ask, facts)
+    if rule is None:
+        return
+    ask = question_about(alert, routing.known, rule, "", 0)
+    if ask.doubt:
+        yield Line("not ask", alert.principal, ask.doubt)
+    for place, one in enumerate(ask.people):
+        yield Line("ask", one.person, f"{one.role}, {shown(place * ask.wait)} after it is shown" if place else one.role)
+    if not ask.people:
+        yield Line("not ask", alert.principal or "nobody", "nobody who answers for it has a Slack user id declared")
 
 
 def _known(facts: Facts) -> Iterator[Line]:
@@ -53,7 +69,7 @@ def _routes(routing: Routing, facts: Facts, plan: Plan) -> Iterator[Line]:
 def _mute(mute: Mute, facts: Facts, now: int) -> Line:
     if now > mute.expires:
         return Line("not mute", mute.name, f"it ended {rfc3339(mute.expires)}")
-    if why := misfit(mute.when, facts):
+    if why := misfit(mute.when, facts, wholly=True):
         return Line("not mute", mute.name, why)
     return Line("mute", mute.name, f"until {rfc3339(mute.expires)}, {mute.owner}: {mute.reason}")
 
@@ -63,6 +79,8 @@ def _timing(alert: Alert, plan: Plan, spent: int | None) -> Iterator[Line]:
     if route.quiet:
         until = f"waits until {rfc3339(plan.quiet_until)}" if plan.quiet_until else "not now, or too grave to wait"
         yield Line("quiet", f"below {route.quiet.below}", until)
+    if plan.late:
+        yield Line("late", rfc3339(alert.time), "too old for a message of its own: into the digest")
     if route.digest:
         gathered = "into the digest" if plan.gathered(alert.severity) else "too grave: a message of its own"
         yield Line("digest", f"below {route.digest.below}", f"{gathered}, every {shown(route.digest.every)}")

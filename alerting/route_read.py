@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin
 import msgspec
 
 from alerting.mute import LONGEST
-from alerting.route import Route, Routes
+from alerting.route import HOUR, Route, Routes
 from alerting.route_time import decode
 from alerting.when import When
 from audit.context_schema import DAY
@@ -107,8 +107,13 @@ class _Reader:
 
 
 def _contradictions(routes: Routes, now: int) -> Iterator[tuple[Place, str]]:
+    if routes.late and not HOUR <= routes.late.after <= LONGEST:
+        yield ("late", "after"), "late: an alert is late after 1h to 90d"
     for index, route in enumerate(routes.routes):
         yield from _route(route, ("routes", index), index < len(routes.routes) - 1)
+    for index, asking in enumerate(routes.ask):
+        if not MINUTE <= asking.wait <= 7 * DAY:
+            yield ("ask", index, "wait"), "ask: each person has 1m to 7d to answer"
     for index, mute in enumerate(routes.mutes):
         place: Place = ("mutes", index)
         if mute.when == When():

@@ -13,11 +13,17 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from alerting.alert import Alert
+from alerting.ask_message import render_ask
+from alerting.ask_notice import is_ask
+from alerting.case import Case
+from alerting.interaction import Click
 from alerting.notice import is_notice
-from alerting.notifier import Gone, Permanent, Receipt, Retry, WrongChannel
+from alerting.notifier import Gone, Receipt, Retry, WrongChannel
 from alerting.plain import plain
-from alerting.slack_message import EVENT_TYPE, Message, render, without_blocks
+from alerting.slack_errors import BLOCKS_REFUSED, CHANNEL_REFUSED, MESSAGE_GONE, Refused, judge
+from alerting.slack_message import EVENT_TYPE, Message, render, safe, without_blocks
 from alerting.slack_notice import render_notice
+from alerting.thread import Reply
 from audit.event import MICROSECONDS
 from audit.finding import SEVERITIES
 
@@ -29,43 +35,34 @@ CLOCKS_APART = 120.0
 """Seconds Slack's clock may be behind ours when messages are looked for."""
 
 _CHANNEL_ID, _USER_ID = re.compile(r"[CDG][A-Z0-9]+"), re.compile(r"[UW][A-Z0-9]+")
-_BLOCKS_REFUSED = {"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"}
-_CHANNEL_REFUSED = {
-    "channel_not_found",
-    "not_in_channel",
-    "is_archived",
-    "restricted_action",
-    "restricted_action_read_only_channel",
-    "posting_to_general_channel_denied",
-}
-_MESSAGE_GONE = {"message_not_found", "channel_not_found", "cant_update_message", "edit_window_closed"}
-_UNSURE = {"internal_error", "fatal_error", "service_unavailable", "request_timeout"}
-_MEND = {
-    "not_in_channel": "invite the app to the channel (/invite @auditwatch)",
-    "channel_not_found": "set AUDITWATCH_SLACK_CHANNEL to a channel the app can see",
-    "is_archived": "unarchive the channel or set AUDITWATCH_SLACK_CHANNEL to another",
-    "missing_scope": "give the app the scopes chat:write, channels:history and channels:read and install it again",
-}
-_TOKEN_REFUSED = {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"}
+STEP_TYPE = "auditwatch_step"
+"""The metadata of a reply that tells steps of a case."""
+_LONGEST_REPLY = 3000
+_QUIET = {"unfurl_links": False, "unfurl_media": False, "parse": "none", "link_names": False}
 
 
 class SlackNotifier:
     """Posts alerts to Slack channels and edits its own messages. Never raises anything but Retry and Permanent.
+
+    Without `buttons` messages have none: where nobody listens to clicks, they would be dead.
 
     Everything about retrying is the dispatcher's: the SDK's own handlers post twice after a reset. The token is in the
     client's hands only and never in a message, an error or a log line.
     """
 
     pace = 1.0
+    edit_pace = 1.3  # chat.update: 50 a minute over all channels
+    post_pace = 0.2  # "several hundred" a minute over all channels
 
-    def __init__(self, token: str, channel: str, base_url: str = BASE_URL) -> None:
+    def __init__(self, token: str, channel: str, base_url: str = BASE_URL, buttons: bool = True) -> None:
         if urlsplit(base_url).scheme not in ("http", "https"):
             raise ValueError(f"AUDITWATCH_SLACK_BASE_URL must begin with https://, not {base_url!r}")
         self._client = AsyncWebClient(token=token, base_url=base_url, retry_handlers=[])
         self._client.proxy = None  # the SDK ignores NO_PROXY; aiohttp's session (trust_env) does not
         self._channel = channel
+        self._buttons = buttons
         self._ids: dict[str, str] = {}
-        self._bot: str | None = None
+        self._us: dict[str, Any] = {}
 
     def __repr__(self) -> str:
         return f"SlackNotifier(channel={self._channel!r}, base_url={self._client.base_url!r})"
@@ -84,7 +81,7 @@ class SlackNotifier:
         if self._client.session is not None:
             await self._client.session.close()
 
-    async def deliver(self, alert: Alert, channel: str, previous: Receipt | None) -> Receipt:
+    async def deliver(self, alert: Alert, channel: str, previous: Receipt | None, case: Case | None = None) -> Receipt:
         """Edits the message `previous` stands for, or posts a new one; blocks Slack refuses are sent as text.
 
         Raises:
@@ -92,18 +89,22 @@ class SlackNotifier:
             Gone: the message was deleted.
             WrongChannel, Permanent: token, channel or scope are wrong; the message says what to mend.
         """
-        message = render_notice(alert) if is_notice(alert) else render(alert)
+        message = _message(alert, case)
+        if not self._buttons:
+            message = msgspec.structs.replace(
+                message, blocks=[one for one in message.blocks if one["type"] != "actions"]
+            )
         if previous is None:
             try:
                 return await self._send(alert, message, {"channel": channel})
-            except _Refused as refused:
-                if refused.code in _CHANNEL_REFUSED:
+            except Refused as refused:
+                if refused.code in CHANNEL_REFUSED:
                     raise WrongChannel(str(refused)) from None
                 raise
         try:
             return await self._send(alert, message, {"channel": previous.channel, "ts": previous.message_id})
-        except _Refused as refused:
-            if refused.code in _MESSAGE_GONE:
+        except Refused as refused:
+            if refused.code in MESSAGE_GONE:
                 raise Gone(refused.code) from None
             raise
 
@@ -123,15 +124,88 @@ class SlackNotifier:
         found: dict[str, Receipt] = {}
         async for message in self._pages("conversations.history", "messages", where):
             shown = _receipt_of(message, str(where["channel"]))
-            if shown and shown[0] in alert_ids and message.get("bot_id") in (None, await self._bot_id()):
+            if shown and shown[0] in alert_ids and await self._ours(message):
                 found[shown[0]] = shown[1]
         return found
 
-    async def _bot_id(self) -> str | None:
-        """Which bot we are: anybody may post a message that says it shows an alert."""
-        if self._bot is None:
-            self._bot = str((await self._ask("auth.test", params={})).get("bot_id") or "")
-        return self._bot or None
+    async def reply(self, receipt: Receipt, reply: Reply) -> None:
+        """Posts text into the thread of a message; nothing in it can ping, link or format.
+
+        Raises:
+            Retry, Permanent: as deliver.
+        """
+        text = "\n".join(safe(line, _LONGEST_REPLY) for line in reply.text.splitlines()[:50])[:_LONGEST_REPLY]
+        payload = {"alert_id": reply.alert_id, "version": reply.version}
+        body = {"metadata": {"event_type": STEP_TYPE, "event_payload": payload}, "reply_broadcast": reply.loud}
+        body |= {"channel": receipt.channel, "thread_ts": receipt.message_id, "text": text, "mrkdwn": False}
+        await self._ask("chat.postMessage", body | _QUIET, posting=True)
+
+    async def replied(self, receipt: Receipt, alert_id: str) -> Collection[int]:
+        """The versions of the case that replies in the thread of a message lead up to.
+
+        Raises:
+            Retry, Permanent: as find.
+        """
+        where = {"channel": receipt.channel, "ts": receipt.message_id, "include_all_metadata": True}
+        found: list[int] = []
+        async for message in self._pages("conversations.replies", "messages", where | {"limit": HISTORY_PAGE}):
+            payload = _payload_of(message, STEP_TYPE)
+            if (
+                payload.get("alert_id") == alert_id
+                and type(payload.get("version")) is int
+                and await self._ours(message)
+            ):
+                found.append(payload["version"])
+        return found
+
+    async def attach(self, receipt: Receipt, name: str, content: bytes) -> None:
+        """Puts a file into the thread of a message.
+
+        Raises:
+            Retry, Permanent: as deliver; unsure: it may be there.
+        """
+        opened = await self._ask("files.getUploadURLExternal", params={"filename": name, "length": len(content)})
+        address, file = str(opened.get("upload_url")), {"id": str(opened.get("file_id")), "title": name}
+        host = urlsplit(address).hostname or ""
+        if host != urlsplit(self._client.base_url).hostname and not host.endswith(".slack.com"):
+            raise Retry("Slack's answer cannot be read")
+        await self._upload(address, content)
+        body = {"files": [file], "channel_id": receipt.channel, "thread_ts": receipt.message_id}
+        await self._ask("files.completeUploadExternal", body, posting=True)
+
+    async def _upload(self, address: str, content: bytes) -> None:
+        assert self._client.session
+        try:
+            async with self._client.session.post(address, data=content, allow_redirects=False) as answer:
+                if answer.status != 200:
+                    raise Retry(f"Slack answered {answer.status} to a file")
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Retry(f"the connection to Slack broke: {type(error).__name__}") from None
+
+    async def whisper(self, click: Click, text: str) -> None:
+        """Tells only the one who clicked, where the click was.
+
+        Raises:
+            Retry, Permanent: as deliver.
+        """
+        body = {"channel": click.channel or click.user, "user": click.user, "text": safe(text, _LONGEST_REPLY)}
+        await self._ask("chat.postEphemeral", body | {"parse": "none", "link_names": False})
+
+    async def team(self) -> str:
+        """The id of our workspace.
+
+        Raises:
+            Retry, Permanent: as whoami.
+        """
+        return str((await self._me()).get("team_id") or "")
+
+    async def _ours(self, message: dict[str, Any]) -> bool:
+        """Whether our bot wrote it: anybody may post a message that says it shows an alert."""
+        return message.get("bot_id") in (None, (await self._me()).get("bot_id") or None)
+
+    async def _me(self) -> dict[str, Any]:
+        self._us = self._us or await self._ask("auth.test", params={})
+        return self._us
 
     async def _id_of(self, channel: str) -> str:
         """Reading a channel takes its id; posting to it also takes its name, or the id of a user."""
@@ -144,7 +218,7 @@ class SlackNotifier:
         async for known in self._pages("conversations.list", "channels", {"limit": HISTORY_PAGE}):
             self._ids[f"#{known.get('name')}"] = self._ids[str(known.get("name"))] = str(known.get("id"))
         if channel not in self._ids:
-            raise _Refused("channel_not_found")
+            raise Refused("channel_not_found")
         return self._ids[channel]
 
     async def _pages(self, method: str, items: str, query: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
@@ -161,8 +235,8 @@ class SlackNotifier:
     async def _send(self, alert: Alert, message: Message, place: dict[str, str]) -> Receipt:
         try:
             channel, ts = await self._call(place, message)
-        except _Refused as refused:
-            if refused.code not in _BLOCKS_REFUSED:
+        except Refused as refused:
+            if refused.code not in BLOCKS_REFUSED:
                 raise
             channel, ts = await self._call(place, without_blocks(message))
         self._ids[place["channel"]] = channel
@@ -183,7 +257,7 @@ class SlackNotifier:
         posting = "ts" not in place
         body: dict[str, Any] = {**place, **msgspec.structs.asdict(message), "parse": "none", "link_names": False}
         if posting:
-            body |= {"unfurl_links": False, "unfurl_media": False, "mrkdwn": False}
+            body |= {"mrkdwn": False} | _QUIET
         answer = await self._ask("chat.postMessage" if posting else "chat.update", body, posting)
         if not answer.get("channel") or not answer.get("ts"):
             raise Retry("Slack's answer cannot be read", unsure=posting)
@@ -208,7 +282,7 @@ class SlackNotifier:
                 raise Retry("Slack's answer cannot be read", unsure=posting)
             return response.data
         except SlackApiError as error:
-            raise _judge(error.response, posting) from None
+            raise judge(error.response, posting) from None
         except aiohttp.ClientConnectorError as error:
             raise Retry(f"Slack cannot be reached: {error}") from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -224,42 +298,22 @@ class SlackNotifier:
             self._client.session = aiohttp.ClientSession(timeout=timeout, trust_env=not local)
 
 
+def _message(alert: Alert, case: Case | None) -> Message:
+    if is_ask(alert):
+        return render_ask(alert)
+    return render_notice(alert) if is_notice(alert) else render(alert, case)
+
+
 def _receipt_of(message: dict[str, Any], channel: str) -> tuple[str, Receipt] | None:
     """The alert a message shows, and what stands for it; None where it shows none of ours."""
-    metadata = message.get("metadata")
-    payload = metadata.get("event_payload") if isinstance(metadata, dict) else None
-    if metadata is None or not isinstance(payload, dict) or metadata.get("event_type") != EVENT_TYPE:
-        return None
+    payload = _payload_of(message, EVENT_TYPE)
     revision, severity, ts = payload.get("revision"), payload.get("severity"), message.get("ts")
     if not (type(revision) is int and severity in SEVERITIES and ts):
         return None
     return str(payload.get("alert_id")), Receipt(revision, severity, channel, str(ts))
 
 
-class _Refused(Permanent):
-    """Slack said no, with a code of its own."""
-
-    def __init__(self, code: str) -> None:
-        token = "set SLACK_BOT_TOKEN to a valid bot token (xoxb-...)" if code in _TOKEN_REFUSED else ""
-        super().__init__(f"Slack refused: {code}; {token or _MEND.get(code, 'see docs.slack.dev/reference/methods')}")
-        self.code = code
-
-
-def _judge(response: Any, posting: bool) -> Retry | _Refused:
-    """What an answer without ok means. `response` is the SDK's, or aiohttp's where the body was not JSON."""
-    status = int(getattr(response, "status_code", 0) or getattr(response, "status", 0))
-    data = getattr(response, "data", None)
-    code = data.get("error") if isinstance(data, dict) else None
-    if status == 429 or code in ("ratelimited", "rate_limited"):
-        return Retry("Slack's rate limit", after=_retry_after(response.headers))
-    if status >= 500 or (status in (200, 408) and (code is None or code in _UNSURE)):
-        return Retry(f"Slack answered {code or status}", unsure=posting)
-    return _Refused(str(code or f"HTTP {status}"))
-
-
-def _retry_after(headers: Any) -> float:
-    """Seconds; 30 where the header is missing or none, never more than an hour."""
-    try:
-        return min(max(1.0, float(headers.get("Retry-After", 30))), 3600.0)
-    except ValueError:
-        return 30.0
+def _payload_of(message: dict[str, Any], kind: str) -> dict[str, Any]:
+    metadata = message.get("metadata")
+    payload = metadata.get("event_payload") if isinstance(metadata, dict) else None
+    return payload if isinstance(payload, dict) and metadata and metadata.get("event_type") == kind else {}

@@ -13,9 +13,11 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from alerting import label_store
 from alerting import store_scripts as scripts
 from alerting.alert import Alert, from_line, gravity, to_line
-from alerting.case import Case
+from alerting.case import Case, case_of
+from alerting.label import Label
 from alerting.notice import is_notice
 from alerting.notifier import Begun, Receipt
 from audit.finding import SEVERITIES
@@ -33,7 +35,8 @@ class StoreUnavailable(Exception):
 class Entry(msgspec.Struct, frozen=True):
     """An alert in the outbox. `receipt` is of the last delivery; `not_before` (microseconds) ends a wait, 0 = none.
 
-    `begun` says that a first delivery was begun and how it ended was never noted.
+    `begun` says that a first delivery was begun and how it ended was never noted. `moved` is its case once somebody
+    took a step.
     """
 
     alert: Alert
@@ -42,17 +45,36 @@ class Entry(msgspec.Struct, frozen=True):
     not_before: int = 0
     error: str = ""
     begun: Begun | None = None
+    moved: Case | None = None
+
+    @property
+    def case(self) -> Case:
+        """Where it stands."""
+        return self.moved or case_of(self.alert)
+
+    @property
+    def settled(self) -> bool:
+        """Whether people were told everything: the newest revision and, where there is a message, the newest case."""
+        shown, version = self.receipt, self.case.version
+        if shown is None or shown.revision < self.alert.revision:
+            return False
+        return not shown.posted or shown.case_version == shown.told == version
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """A delivery that failed: why, when to try again (microseconds), whether people may have seen it all the same."""
+    """A delivery that failed: why, when to try again (microseconds), whether people may have seen it all the same.
+
+    `refused`: it will fail again until somebody mends something.
+    """
 
     error: str
     retry_at: int
     unsure: bool = False
+    refused: bool = False
 
 
 Entries = list[Entry]
+Labels = list[Label]
 
 
 class AlertStore(Protocol):
@@ -67,7 +89,7 @@ class AlertStore(Protocol):
         ...
 
     async def receipt(self, alert_id: str, receipt: Receipt) -> None:
-        """Notes a delivery; the alert leaves the outbox unless a higher revision came in meanwhile."""
+        """Notes a delivery; the alert leaves the outbox unless it is not settled: more came in meanwhile."""
         ...
 
     async def begin(self, alert_id: str, begun: Begun) -> None:
@@ -99,7 +121,10 @@ class AlertStore(Protocol):
         ...
 
     async def save_case(self, case: Case) -> bool:
-        """Writes a case if the stored one is exactly one version older; False tells the caller to read again."""
+        """Writes a case if the stored one is exactly one version older; False tells the caller to read again.
+
+        An alert that has a message is due again: the message shows where it stands.
+        """
         ...
 
     async def list(self, limit: int) -> Entries:
@@ -114,21 +139,26 @@ class AlertStore(Protocol):
         """How many messages took a place in a purse."""
         ...
 
+    async def labels(self, since: int = 0) -> Labels:
+        """The verdicts given since then (microseconds), oldest first; `save_case` and `put` write them."""
+        ...
+
 
 class MemoryAlertStore:
     """The outbox of tests, demos and replay; it keeps the last `delivered_kept` delivered alerts."""
 
     def __init__(self, delivered_kept: int = 10_000) -> None:
         self._entries: dict[str, Entry] = {}
-        self._cases: dict[str, Case] = {}
         self._delivered: dict[str, None] = {}
         self._purses: dict[str, set[str]] = {}
+        self._labels = label_store.MemoryLabels()
         self._delivered_kept = delivered_kept
 
     async def put(self, alert: Alert) -> bool:
         old = self._entries.get(alert.id)
         if old is None:
             self._entries[alert.id] = Entry(alert)
+            self._labels.note(alert, case_of(alert))
             return True
         if old.alert.revision >= alert.revision:
             return False
@@ -136,6 +166,7 @@ class MemoryAlertStore:
         not_before = 0 if graver else old.not_before
         self._entries[alert.id] = msgspec.structs.replace(old, alert=alert, not_before=not_before)
         self._delivered.pop(alert.id, None)
+        self._labels.note(alert, case_of(alert))
         return True
 
     async def due(self, limit: int, now: int) -> Entries:
@@ -148,8 +179,8 @@ class MemoryAlertStore:
             return
         if entry.receipt and entry.receipt.revision > receipt.revision:
             receipt = entry.receipt
-        self._entries[alert_id] = Entry(entry.alert, receipt)
-        if receipt.revision >= entry.alert.revision:
+        entry = self._entries[alert_id] = Entry(entry.alert, receipt, moved=entry.moved)
+        if entry.settled:
             self._delivered[alert_id] = None
             self._forget()
 
@@ -167,9 +198,9 @@ class MemoryAlertStore:
     async def failed(self, alert_id: str, revision: int, failure: Failure) -> None:
         entry = self._entries.get(alert_id)
         sent = entry.receipt.revision if entry and entry.receipt else -1
-        if entry and alert_id not in self._delivered and sent < revision:
+        if entry and alert_id not in self._delivered and sent <= revision:
             begun = entry.begun if failure.unsure else None
-            after = (entry.failures + 1, failure.retry_at, failure.error or "unknown", begun)
+            after = (entry.failures + 1, failure.retry_at, failure.error or "unknown", begun, entry.moved)
             self._entries[alert_id] = Entry(entry.alert, entry.receipt, *after)
 
     async def postpone(self, alert_id: str, until: int) -> None:
@@ -185,13 +216,18 @@ class MemoryAlertStore:
         return self._entries.get(alert_id)
 
     async def case(self, alert_id: str) -> Case | None:
-        return self._cases.get(alert_id, Case(alert_id)) if alert_id in self._entries else None
+        return self._entries[alert_id].case if alert_id in self._entries else None
 
     async def save_case(self, case: Case) -> bool:
-        stored = await self.case(case.alert_id)
-        if stored is None or stored.version != case.version - 1:
+        entry = self._entries.get(case.alert_id)
+        if entry is None or entry.case.version != case.version - 1:
             return False
-        self._cases[case.alert_id] = case
+        posted = entry.receipt is not None and entry.receipt.posted
+        not_before = 0 if posted else entry.not_before
+        self._entries[case.alert_id] = msgspec.structs.replace(entry, moved=case, not_before=not_before)
+        if posted:
+            self._delivered.pop(case.alert_id, None)
+        self._labels.note(entry.alert, case)
         return True
 
     async def list(self, limit: int) -> Entries:
@@ -209,6 +245,9 @@ class MemoryAlertStore:
     async def spent(self, purse: str) -> int:
         return len(self._purses.get(purse, ()))
 
+    async def labels(self, since: int = 0) -> Labels:
+        return self._labels.since(since)
+
     def _undelivered(self) -> Entries:
         return [entry for alert_id, entry in self._entries.items() if alert_id not in self._delivered]
 
@@ -219,7 +258,6 @@ class MemoryAlertStore:
         while len(self._delivered) > self._delivered_kept:
             oldest = next(iter(self._delivered))
             del self._delivered[oldest], self._entries[oldest]
-            self._cases.pop(oldest, None)
 
 
 def _order(entry: Entry) -> tuple[int, tuple[int, int, str] | str]:
@@ -247,7 +285,7 @@ class RedisAlertStore:
             raise ValueError("RedisAlertStore needs a client with decode_responses=False")
         self._client = client
         self._root = f"{{{prefix}}}:alert:"
-        self._sets = [f"{{{prefix}}}:{name}" for name in ("ready", "waiting", "index")]
+        self._sets = [f"{{{prefix}}}:{name}" for name in ("ready", "waiting", "index", "labels", "labelled")]
         self._purses = f"{{{prefix}}}:spent:"
 
     @classmethod
@@ -265,14 +303,16 @@ class RedisAlertStore:
         order = (len(SEVERITIES) - 1 - rank) * (_LATEST + 1) + time
         listed = "" if is_notice(alert) else time
         values = (alert.id, alert.revision, rank, order, listed, to_line(alert), self._root)
-        return bool(await self._run(scripts.PUT, alert.id, *values))
+        label = label_store.arguments(alert, case_of(alert))
+        return bool(await self._run(label_store.LABEL + scripts.PUT, alert.id, *values, *label))
 
     async def due(self, limit: int, now: int) -> Entries:
         return self._entries(await self._run(scripts.DUE, "", now, limit))
 
     async def receipt(self, alert_id: str, receipt: Receipt) -> None:
         blob = msgspec.msgpack.encode(receipt)
-        await self._run(scripts.RECEIPT, alert_id, alert_id, receipt.revision, blob, DELIVERED_KEPT)
+        seen = (int(receipt.posted), receipt.case_version, receipt.told)
+        await self._run(scripts.RECEIPT, alert_id, alert_id, receipt.revision, blob, DELIVERED_KEPT, *seen)
 
     async def begin(self, alert_id: str, begun: Begun) -> None:
         await self._run(scripts.BEGIN, alert_id, msgspec.msgpack.encode(begun))
@@ -292,19 +332,19 @@ class RedisAlertStore:
         await self._run(scripts.WAKE, "", "+inf")
 
     async def get(self, alert_id: str) -> Entry | None:
-        fields = list(Entry.__struct_fields__)
-        found = self._entries([await self._ask(self._client.hmget(self._root + alert_id, fields))])
+        found = self._entries([await self._ask(self._client.hmget(self._root + alert_id, scripts.COLUMNS))])
         return found[0] if found else None
 
     async def case(self, alert_id: str) -> Case | None:
-        known, case = await self._ask(self._client.hmget(self._root + alert_id, ["revision", "case"]))
-        if known is None:
-            return None
-        return msgspec.msgpack.decode(case, type=Case) if case else Case(alert_id)
+        entry = await self.get(alert_id)
+        return entry.case if entry else None
 
     async def save_case(self, case: Case) -> bool:
-        blob = msgspec.msgpack.encode(case)
-        return bool(await self._run(scripts.SAVE_CASE, case.alert_id, case.version, blob))
+        entry = await self.get(case.alert_id)
+        if entry is None:
+            return False
+        values = (case.version, msgspec.msgpack.encode(case), case.alert_id, *label_store.arguments(entry.alert, case))
+        return bool(await self._run(label_store.LABEL + scripts.SAVE_CASE, case.alert_id, *values))
 
     async def list(self, limit: int) -> Entries:
         return self._entries(await self._run(scripts.LIST, "", limit))
@@ -316,11 +356,20 @@ class RedisAlertStore:
     async def spent(self, purse: str) -> int:
         return int(await self._ask(self._client.scard(self._purses + purse)))
 
+    async def labels(self, since: int = 0) -> Labels:
+        *_, labels, labelled = self._sets
+        found: Labels = []
+        ids = await self._ask(self._client.zrangebyscore(labelled, since, "+inf"))
+        for start in range(0, len(ids), label_store.PAGE):
+            page = ids[start : start + label_store.PAGE]
+            found += label_store.read(await self._ask(self._client.hmget(labels, page)))
+        return found
+
     def _entries(self, rows: Any) -> Entries:
         return [_entry(*row) for row in rows if row[0] is not None]
 
     async def _run(self, script: str, alert_id: str, *values: str | int | bytes) -> Any:
-        return await self._ask(self._client.eval(script, 4, self._root + alert_id, *self._sets, *values))
+        return await self._ask(self._client.eval(script, 6, self._root + alert_id, *self._sets, *values))
 
     async def _ask(self, call: Any) -> Any:
         try:
@@ -330,7 +379,7 @@ class RedisAlertStore:
 
 
 def _entry(alert: bytes, receipt: bytes | None, *rest: bytes | None) -> Entry:
-    failures, not_before, error, begun = rest
+    failures, not_before, error, begun, case = rest
     return Entry(
         alert=from_line(alert),
         receipt=msgspec.msgpack.decode(receipt, type=Receipt) if receipt else None,
@@ -338,4 +387,5 @@ def _entry(alert: bytes, receipt: bytes | None, *rest: bytes | None) -> Entry:
         not_before=int(not_before or 0),
         error=(error or b"").decode(errors="replace"),
         begun=msgspec.msgpack.decode(begun, type=Begun) if begun else None,
+        moved=msgspec.msgpack.decode(case, type=Case) if case else None,
     )

@@ -6,7 +6,18 @@ the end of the wait, `index` by the alert's time.
 
 from __future__ import annotations
 
-FIELDS = "'alert', 'receipt', 'failures', 'not_before', 'error', 'begun'"
+COLUMNS = ["alert", "receipt", "failures", "not_before", "error", "begun", "case"]
+FIELDS = ", ".join(f"'{name}'" for name in COLUMNS)
+
+SETTLED = """
+local function settled(key)
+  local h = redis.call('HMGET', key, 'revision', 'sent', 'posted', 'case_version', 'shown', 'told')
+  if not h[1] or tonumber(h[2] or -1) < tonumber(h[1]) then return false end
+  if h[3] ~= '1' then return true end
+  local case = h[4] or '0'
+  return (h[5] or '0') == case and (h[6] or '0') == case
+end
+"""
 
 PUT = """
 local old = redis.call('HMGET', KEYS[1], 'revision', 'rank')
@@ -23,8 +34,9 @@ end
 for _, id in ipairs(redis.call('ZRANDMEMBER', KEYS[4], 3)) do  -- forget what has expired, a little at a time
   if redis.call('EXISTS', ARGV[7] .. id) == 0 then redis.call('ZREM', KEYS[4], id) end
 end
+label(ARGV[1], ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13])
 return 1
-"""
+"""  # after label_store.LABEL
 
 WAKE = """
 while true do
@@ -51,17 +63,18 @@ for _, id in ipairs(ids) do found[#found + 1] = redis.call('HMGET', KEYS[1] .. i
 return found
 """
 
-RECEIPT = """
+RECEIPT = f"""
+{SETTLED}
 local have = redis.call('HMGET', KEYS[1], 'revision', 'sent', 'order')
 if not have[1] then return 0 end
 local sent = tonumber(have[2] or -1)
 if tonumber(ARGV[2]) >= sent then
-  sent = tonumber(ARGV[2])
   redis.call('HSET', KEYS[1], 'sent', ARGV[2], 'receipt', ARGV[3])
+  redis.call('HSET', KEYS[1], 'posted', ARGV[5], 'shown', ARGV[6], 'told', ARGV[7])
 end
 redis.call('HDEL', KEYS[1], 'failures', 'not_before', 'error', 'begun')
 redis.call('ZREM', KEYS[3], ARGV[1])
-if sent >= tonumber(have[1]) then
+if settled(KEYS[1]) then
   redis.call('ZREM', KEYS[2], ARGV[1])
   redis.call('EXPIRE', KEYS[1], ARGV[4])
 else
@@ -79,16 +92,16 @@ return 1
 LOST = """
 local order = redis.call('HGET', KEYS[1], 'order')
 if not order then return 0 end
-redis.call('HDEL', KEYS[1], 'receipt', 'sent', 'begun')
+redis.call('HDEL', KEYS[1], 'receipt', 'sent', 'begun', 'posted', 'shown', 'told')
 redis.call('PERSIST', KEYS[1])
 if not redis.call('ZSCORE', KEYS[3], ARGV[1]) then redis.call('ZADD', KEYS[2], order, ARGV[1]) end
 return 1
 """
 
-PUT_OFF = """
+PUT_OFF = f"""
+{SETTLED}
 local have = redis.call('HMGET', KEYS[1], 'revision', 'sent')
-local sent = tonumber(have[2] or -1)
-if not have[1] or sent >= tonumber(have[1]) or sent >= tonumber(ARGV[2]) then return 0 end
+if not have[1] or settled(KEYS[1]) or tonumber(have[2] or -1) > tonumber(ARGV[2]) then return 0 end
 redis.call('HSET', KEYS[1], 'not_before', ARGV[3])
 if ARGV[4] ~= '' then
   redis.call('HSET', KEYS[1], 'error', ARGV[4])
@@ -104,8 +117,16 @@ SAVE_CASE = """
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 if tonumber(redis.call('HGET', KEYS[1], 'case_version') or 0) ~= tonumber(ARGV[1]) - 1 then return 0 end
 redis.call('HSET', KEYS[1], 'case', ARGV[2], 'case_version', ARGV[1])
+local have = redis.call('HMGET', KEYS[1], 'posted', 'order')
+if have[1] == '1' then  -- its message shows where it stands
+  redis.call('HDEL', KEYS[1], 'not_before')
+  redis.call('PERSIST', KEYS[1])
+  redis.call('ZREM', KEYS[3], ARGV[3])
+  redis.call('ZADD', KEYS[2], have[2], ARGV[3])
+end
+label(ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9])
 return 1
-"""
+"""  # after label_store.LABEL
 
 LIST = f"""
 local found = {{}}

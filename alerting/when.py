@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -12,6 +12,9 @@ from audit.context_people import glob_matches
 from audit.finding import Severity, at_least
 
 Names = tuple[str, ...]
+
+OTHERS = "(others)"
+"""Stands for what is not known of an alert's events."""
 
 
 class When(msgspec.Struct, frozen=True):
@@ -52,31 +55,56 @@ class Facts(msgspec.Struct, frozen=True):
 def facts_of(alert: Alert, known: Known) -> Facts:
     """What the alert and the declared company say.
 
-    A resource is known only of an alert about one; sources are those its rules watch, where they name any (what a model
-    found has none); teams are those of the declared person.
+    Sources and resources are those of its events, and the sources its rules watch; where more events belong to it than
+    it keeps in brief there is OTHERS among them. Teams are those of the declared person.
     """
     person = known.context.person(alert.principal)
-    kind, _, name = alert.entity.partition(":")
     detections = tuple(dict.fromkeys(finding.detection for finding in alert.findings))
     return Facts(
         severity=alert.severity,
-        sources=tuple(dict.fromkeys(source for one in detections for source in known.sources.get(one, ()))),
+        sources=_sources(alert, [known.sources.get(one, ()) for one in detections]),
         teams=tuple(filter(None, dict.fromkeys((person.team, person.squad)))) if person else (),
         tags=alert.attack,
-        resources=(name,) if kind == "resource" else (),
+        resources=_resources(alert),
         principals=(alert.principal,) if alert.principal else (),
         detections=detections,
     )
 
 
-def misfit(when: When, facts: Facts) -> str:
-    """Why an alert does not fit, in plain words; empty where it does."""
+def _sources(alert: Alert, watched: Sequence[Names]) -> Names:
+    seen = dict.fromkeys([brief.source for brief in alert.evidence if brief.source])
+    found = tuple(seen | dict.fromkeys(source for sources in watched for source in sources))
+    return (*found, OTHERS) if found and not _whole(alert) and not all(watched) else found
+
+
+def _resources(alert: Alert) -> Names:
+    kind, _, name = alert.entity.partition(":")
+    if kind == "resource":
+        return (name,)
+    seen = dict.fromkeys(brief.resource.partition(" ")[2] for brief in alert.evidence if brief.resource)
+    return (*seen, OTHERS) if seen and not _whole(alert) else tuple(seen)
+
+
+def _whole(alert: Alert) -> bool:
+    """Whether all its events are there in brief."""
+    return len(alert.evidence) >= len(alert.event_ids)
+
+
+def misfit(when: When, facts: Facts, *, wholly: bool = False) -> str:
+    """Why an alert does not fit, in plain words; empty where it does.
+
+    `wholly`: it is about nothing else. Otherwise whoever is watched could silence an alert by something that is muted.
+    """
     if not at_least(facts.severity, when.severity):
         return f"severity {facts.severity} is below {when.severity}"
     for name, fits in _FITS.items():
         wanted, found = getattr(when, name), getattr(facts, name)
-        if wanted and not any(fits(one.lower(), word.lower()) for one in wanted for word in found):
+        fitting = [word for word in found if any(fits(one.lower(), word.lower()) for one in wanted)]
+        if wanted and not fitting:
             return f"{name} {', '.join(wanted)}: the alert's are {', '.join(found) or 'not known'}"
+        others = [word for word in found if word not in fitting]
+        if wanted and wholly and name in _WHOLLY and others:
+            return f"{name} {', '.join(wanted)}: the alert's are also {', '.join(others)}"
     return ""
 
 
@@ -92,6 +120,7 @@ def _glob(wanted: str, found: str) -> bool:
     return glob_matches(tuple(wanted.split("*")), found)
 
 
+_WHOLLY = ("sources", "tags", "resources", "detections")
 _FITS: dict[str, Callable[[str, str], bool]] = {
     "sources": _same,
     "teams": _same,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from importlib import import_module
 from ipaddress import ip_network
-from typing import Any, get_args
+from typing import get_args
 
 from audit.context_people import SYSTEM_OF, system_of
 from audit.context_read import Problem, Rows
@@ -153,9 +153,10 @@ def _systems(rows: Rows) -> Found:
 
 
 def _duplicate_roles(rows: Rows) -> Found:
-    seen: dict[tuple[Any, ...], int] = {}
+    """A row says something of its own: rows of one name add up."""
+    seen: dict[Role, int] = {}
     for index, role in enumerate(rows.sections["roles"]):
-        first = seen.setdefault((role.name, role.system, role.account, role.squad, role.teams), index)
+        first = seen.setdefault(role, index)
         if first != index:
             where = _where(rows, "roles", first)
             yield (

@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from audit.brief import EventBrief, Measure
+
 FindingKind = Literal["rule", "correlation", "anomaly", "access"]
 Severity = Literal["low", "medium", "high", "critical"]
 
@@ -27,7 +29,10 @@ class Finding(msgspec.Struct, frozen=True, gc=False):
     """One statement about one or more events. `time` is in microseconds since the epoch; `risk` is 0 to 100.
 
     `entity` is whom the finding counts against: "user:ID", "ip:ADDRESS", "session:ID" or "resource:NAME".
-    `author` is the rule's author where it names one (Detection Rule License).
+    `author` is the rule's author where it names one (Detection Rule License). `evidence` are its events in brief, as
+    far as they are known where it is made; `measures` the numbers that are beyond their usual; `runbook` what the
+    rule's author would do. `explained` names the declared paper that explains it, in one line; `doubts` say what paper
+    there is and what of it does not fit (docs/resolution.md).
     """
 
     id: str
@@ -44,6 +49,11 @@ class Finding(msgspec.Struct, frozen=True, gc=False):
     attack: tuple[str, ...] = ()
     version: Version = Version()
     author: str = ""
+    evidence: tuple[EventBrief, ...] = ()
+    measures: tuple[Measure, ...] = ()
+    runbook: tuple[str, ...] = ()
+    explained: str = ""
+    doubts: tuple[str, ...] = ()
 
 
 def at_least(severity: Severity, floor: Severity) -> bool:

@@ -1,7 +1,7 @@
 """`make bench`: what each step costs, and the live worker against an empty stock Faust agent, in one run.
 
 `make bench ARGS=where` divides the live worker's CPU time among its stages; `make bench ARGS=soak` watches its memory
-over a million events.
+over a million events; `make bench ARGS=access` measures the authorization model.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import tempfile
 import time
 import urllib.request
 
-from benchmarks import live, soak, steps, where
+from benchmarks import access, live, soak, steps, where
 from streams.embedded import Broker, RedisServer, free_port
 
 
@@ -62,7 +62,7 @@ def everything() -> None:
 
 
 if __name__ == "__main__":
-    COMMANDS = {"everything": everything, "where": where.main, "soak": soak.main}
+    COMMANDS = {"everything": everything, "where": where.main, "soak": soak.main, "access": access.main}
     if sys.argv[1:2] and sys.argv[1] not in COMMANDS:
         sys.exit(f"python -m benchmarks [{' | '.join(COMMANDS)}]")
     command, *numbers = sys.argv[1:] or ["everything"]

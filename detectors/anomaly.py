@@ -9,6 +9,7 @@ from audit.finding import RISK, Finding, stable_id
 from detectors.explain import clip, explain
 from detectors.features import observe
 from detectors.known import Known
+from detectors.measure import measures
 from detectors.model import HIGH_ABOVE, Model
 
 DETECTION = "anomaly.forest"
@@ -22,6 +23,7 @@ def anomaly_finding(model: Model, known: Known, event: AuditEvent, row: Sequence
     Its id follows from the event alone, so that another model's word on the same event is the same finding.
     """
     severity = model.severity(strangeness, known.baseline)
+    obs = observe(event, known.context)
     return Finding(
         id=stable_id("anomaly", event.source, event.id),
         time=event.time,
@@ -33,7 +35,8 @@ def anomaly_finding(model: Model, known: Known, event: AuditEvent, row: Sequence
         principal=event.actor.id,
         entity=f"user:{event.actor.id}",
         event_ids=(event.id,),
-        reasons=explain(model, known, observe(event, known.context), event, row),
+        reasons=explain(model, known, obs, event, row),
+        measures=measures(known, obs),
     )
 
 

@@ -10,7 +10,7 @@ from ipaddress import ip_address, ip_network
 import msgspec
 
 from audit.context import EMPTY, Context
-from audit.event import MICROSECONDS, ActorKind, AuditEvent
+from audit.event import MICROSECONDS, ActorKind, AuditEvent, Resource
 from audit.network import LONGEST_ADDRESS
 from detectors.lens import Place, lens_of
 
@@ -53,7 +53,7 @@ def observe(event: AuditEvent, context: Context = EMPTY) -> Observation:
         time,
         (
             token("action " + deed),
-            token(f"resource {resource.type} {resource.name}") if resource else 0,
+            token(f"resource {resource.type} {lasting(resource)}") if resource else 0,
             token("country " + event.country) if event.country else 0,
             token(f"asn {event.asn}") if event.asn is not None else 0,
             token("agent " + agent_family(agent[:_AGENT_CHARS])) if agent else 0,
@@ -68,6 +68,14 @@ def observe(event: AuditEvent, context: Context = EMPTY) -> Observation:
         (token("session " + event.session_id) & _HALF or 1) if event.session_id else 0,
         lens.is_sensitive(event.source, resource) if resource else False,
     )
+
+
+def lasting(resource: Resource) -> str:
+    """The name of what stays while a thing is replaced: of a deployment's or job's pod its name without the suffixes.
+
+    Each roll-out names all pods anew, which would make everybody's every look at them a first.
+    """
+    return _REPLICA.sub("", resource.name) if resource.type.startswith("pods") else resource.name
 
 
 def token(text: str) -> int:
@@ -109,6 +117,7 @@ def is_privileged(deed: str) -> bool:
     return (_SECRET if _READING.match(act) else _POWER).search(act) is not None
 
 
+_REPLICA = re.compile(r"-[0-9a-z]{8,10}-[0-9a-z]{5}\Z")
 _KIND_INDEX = {kind: index for index, kind in enumerate(KINDS)}
 _PRODUCT_END = re.compile(r"[/ ,;(]")
 _BROWSERS = (
@@ -136,6 +145,6 @@ _POWER = re.compile(
     | mfa(?:device|\.) | policy | policies | permission | privilege | grant | admin | impersonat | (?<!assume)role
     | member | collaborator | usertogroup | (?:create|delete)user | user\.lifecycle | serviceaccounts | group\.user
     | trail | logging | guardduty | detector | flowlogs | recorder | hook | protected_branch | branch_protection
-    | visibility | securitygroup | snapshotattribute | imageattribute | pods/(?:exec|attach|portforward)
+    | visibility | securitygroup | snapshotattribute | imageattribute | pods/(?:exec|attach)
     """
 )

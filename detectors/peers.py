@@ -63,11 +63,13 @@ class Group(msgspec.Struct, frozen=True, array_like=True):
 
 class Snapshot(msgspec.Struct, frozen=True, array_like=True):
     """What was shared at `made` (microseconds since the epoch): groups by name, and the strangeness `bar` that keeps
-    anomalies within the alert budget (None: too little history, or too quiet to need one)."""
+    anomalies within the alert budget (None: too little history, or too quiet to need one). `gaps` are the permissions
+    that many use and no role declares (codes)."""
 
     made: int = 0
     groups: dict[str, Group] = {}
     bar: float | None = None
+    gaps: tuple[int, ...] = ()
 
     def peers_of(self, person: Person | None, kind: str) -> tuple[Group, ...]:
         """The groups that can say something of a principal, the narrowest first.

@@ -11,7 +11,7 @@ from itertools import islice
 
 import msgspec
 
-SORTS = 4
+SORTS = 3
 KEPT = 20
 """Past active days kept: four weeks of work."""
 MOST = 65_535
@@ -46,6 +46,9 @@ class Days:
     __slots__ = ("apart", "began", "ids", "levels", "now", "past", "runs", "sums", "today")
 
     def __init__(self, stored: Stored) -> None:
+        """What a version with other sorts stored is forgotten."""
+        if len(stored.now) != SORTS:
+            stored = Stored()
         self.today = stored.today
         self.now = list(stored.now)
         self.past, self.apart = array("H", stored.past), array("B", stored.apart)
@@ -72,7 +75,7 @@ class Days:
         days = zip(self.past[sort::SORTS], self.apart, strict=True)
         return [count for count, apart in islice(days, first) if not apart >> sort & 1]
 
-    def count(self, sort: int, amount: int) -> int:
+    def count(self, sort: int, amount: int = 1) -> int:
         """Adds to today's count of a sort and returns it."""
         self.now[sort] = min(self.now[sort] + amount, MOST)
         return self.now[sort]

@@ -20,6 +20,7 @@ from rules.correlation_evidence import Basis, Evidence
 from rules.correlation_fold import judge, take
 from rules.correlation_reasons import reasons
 from rules.correlation_window import MOST_BINS, Bin, Window
+from rules.rule import MOST_STEPS
 
 MOST_WINDOWS = 256
 """Windows one entity may have open; the one unused longest is dropped, and counted."""
@@ -277,6 +278,7 @@ class Windows:
             attack=correlation.attack,
             version=_UNKNOWN,
             author=correlation.author,
+            runbook=correlation.runbook[:MOST_STEPS],
         )
 
     def _evidence(self, window: Window, one: Bin, find: Find) -> Evidence:

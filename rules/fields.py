@@ -12,6 +12,7 @@ import msgspec
 from audit.context import EMPTY, Context
 from audit.context_schema import Person
 from audit.event import AuditEvent, rfc3339
+from rules.access import access_of
 from rules.declared import OF_PERSON, days_employed, days_since_seen, foreign_accounts
 
 MISSING: Final = object()
@@ -105,7 +106,10 @@ FOREIGN_ACCOUNTS = "foreign_accounts"
 
 TARGET_EMPLOYED = "target.days_employed"
 
-FROM_CONTEXT = (*OF_PERSON, SINCE_SEEN, FOREIGN_ACCOUNTS, TARGET_EMPLOYED)
+ACCESS = "access.decision"
+"""What the declared authorization model says; missing where no role is declared."""
+
+FROM_CONTEXT = (*OF_PERSON, SINCE_SEEN, FOREIGN_ACCOUNTS, TARGET_EMPLOYED, ACCESS)
 """Fields that need what the company declares."""
 
 FIELDS = (*NORMALISED, *FROM_HISTORY, *FROM_CONTEXT)
@@ -195,6 +199,8 @@ def _ours(name: str) -> Getter:
         return _foreign_accounts
     if name == TARGET_EMPLOYED:
         return _target_employed
+    if name == ACCESS:
+        return _access
     if name in OF_PERSON:
         return _declared(OF_PERSON[name])
     read = FROM_HISTORY[name]
@@ -212,6 +218,11 @@ def _declared(read: Callable[[Person, AuditEvent], Any]) -> Getter:
 def _foreign_accounts(view: View) -> Any:
     found = foreign_accounts(view.context, view.event, view.record)
     return MISSING if found is None else found
+
+
+def _access(view: View) -> Any:
+    access = access_of(view.context)
+    return access.decide(view.event, view.record).kind if access.observed else MISSING
 
 
 def _target_employed(view: View) -> Any:

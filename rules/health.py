@@ -1,9 +1,9 @@
-"""How each rule does on a stretch of logs: noisy, stale, silent, unable to fire, excused too much."""
+"""How each rule does on a stretch of logs: noisy, wrong, stale, silent, unable to fire, excused too much."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from audit.event import rfc3339
@@ -16,7 +16,7 @@ from rules.find import everything
 from rules.rule import Rule
 from rules.unreachable import Blocked
 
-State = Literal["ok", "noisy", "stale", "excused", "silent", "no events", "cannot fire", "off"]
+State = Literal["ok", "noisy", "wrong", "stale", "excused", "silent", "no events", "cannot fire", "off"]
 
 NOISY_PER_DAY = 20.0
 """Fires a day from which a rule is noisy, unless somebody says otherwise."""
@@ -24,9 +24,32 @@ STALE_DAYS = 7
 GAPS = 5
 """A rule is stale when it has been quiet for STALE_DAYS, and for so many of its usual gaps."""
 MOSTLY_EXCUSED = 0.9
+FEWEST_VERDICTS = 5
+"""Alerts people have judged before a rule is called wrong."""
+WRONG_BELOW = 0.2
+"""The share of real ones among them below which it is."""
 _NAMED = 3
 SOON = 7 * DAY
 """How long before its end an exception is worth a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What people said of the alerts a rule is in: so many were real, harmless, or false."""
+
+    true: int = 0
+    benign: int = 0
+    false: int = 0
+
+    @property
+    def all(self) -> int:
+        """How many were judged."""
+        return self.true + self.benign + self.false
+
+    @property
+    def precision(self) -> float | None:
+        """The share that was real; None where nobody has judged any."""
+        return self.true / self.all if self.all else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +65,7 @@ class Health:
     noisiest: str
     last: int
     excused: float
+    verdicts: Verdicts = Verdicts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +90,36 @@ def health(
         noisy: fires a day from which a rule is called noisy.
     """
     dead = {one.dead.rule.id: one for one in cannot}
-    found = [_health(one, tallies.get(one.id, Tally()), span, dead, noisy) for one in everything(rules)]
+    return _sorted([_health(one, tallies.get(one.id, Tally()), span, dead, noisy) for one in everything(rules)])
+
+
+def judged(found: Iterable[Health], verdicts: Mapping[str, Verdicts]) -> list[Health]:
+    """The same with what people said of each rule's alerts (by rule id): what was mostly not real is wrong."""
+    return _sorted([_judged(one, verdicts.get(one.rule.id, Verdicts())) for one in found])
+
+
+def _judged(one: Health, verdicts: Verdicts) -> Health:
+    share = verdicts.precision
+    if share is None or verdicts.all < FEWEST_VERDICTS or share >= WRONG_BELOW or one.state not in ("ok", "excused"):
+        return replace(one, verdicts=verdicts)
+    why = f"of {verdicts.all} alerts judged {verdicts.true} were real, {verdicts.false} false: narrow it (rules tune)"
+    return replace(one, state="wrong", why=why, verdicts=verdicts)
+
+
+def _sorted(found: Iterable[Health]) -> list[Health]:
     return sorted(found, key=lambda one: (_ORDER[one.state], -one.fires, one.rule.title))
 
 
 _ORDER: dict[State, int] = {
     "noisy": 0,
-    "cannot fire": 1,
-    "stale": 2,
-    "excused": 3,
-    "silent": 4,
-    "no events": 5,
-    "ok": 6,
-    "off": 7,
+    "wrong": 1,
+    "cannot fire": 2,
+    "stale": 3,
+    "excused": 4,
+    "silent": 5,
+    "no events": 6,
+    "ok": 7,
+    "off": 8,
 }
 
 

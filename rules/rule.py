@@ -13,6 +13,8 @@ from rules.condition import Node
 from rules.fields import History, View
 
 MOST_REASONS = 8
+MOST_STEPS = 5
+"""Steps of a runbook that travel with a finding."""
 
 KNOWN_WELL = History(0, 90)
 """The past of an actor to whom nothing is new."""
@@ -91,6 +93,7 @@ def finding_of(rule: Rule, view: View, version: Version) -> Finding:
         attack=rule.attack,
         version=version,
         author=rule.author,
+        runbook=rule.runbook[:MOST_STEPS],
     )
 
 

@@ -1,23 +1,33 @@
-"""What goes on for days: each event, once its strangeness is settled, counts in its principal's slow detectors."""
+"""What goes on for days: each event, once met, counts in its principal's slow detectors.
+
+Before its strangeness is known, which changes nothing here: what an alarm tells of, and what goes on with it on this
+day and the next, is held like anything else that is suspected, and for that the fold must know it beforehand.
+"""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import msgspec
 
 from detectors.slow import slow_finding
+from detectors.slow_deeds import sort_of
 from streams.deed import Deed
 from streams.detections import Detections
 
 
-def watch(deeds: Sequence[Deed], detections: Detections) -> None:
-    """Adds the findings that the deeds, in their order, complete; nothing is kept of whoever nobody authenticated."""
-    for deed in deeds:
-        event = deed.event
-        if event.actor.identity == "anonymous":
-            continue
-        suspected = deed.grave or deed.repeats or any(finding.kind == "anomaly" for finding in deed.findings)
-        strangeness = 0.0 if suspected else deed.strangeness
-        for alarm in deed.principal.slow.see(event, deed.new, deed.observation.privileged, strangeness):
-            deed.findings.append(msgspec.structs.replace(slow_finding(alarm, event), version=detections.version))
+def watch(deed: Deed, detections: Detections) -> None:
+    """Adds the findings that the deed completes; nothing is kept of whoever nobody authenticated.
+
+    Nor of deeds that paper explains: what was approved is no part of a campaign.
+    """
+    event = deed.event
+    if event.actor.identity == "anonymous":
+        return
+    if (
+        sort_of(event.action, event.resource.type if event.resource else "")
+        and deed.ask_paper(detections.context).explained
+    ):
+        return
+    seen = deed.principal.slow.see(event, deed.new, deed.observation.privileged)
+    deed.goes_on = seen.goes_on
+    for alarm in seen.alarms:
+        deed.findings.append(msgspec.structs.replace(slow_finding(alarm, event), version=detections.version))

@@ -31,6 +31,7 @@ COMMANDS = {
     "identity": "say whose the names in logs are, and how that is known",
     "tickets": "take tickets from Jira, ServiceNow and others into the context",
     "timeline": "show what somebody did in every source, deviations marked",
+    "access": "declared access against used access: shadow access, unused grants",
     "baseline": "show what is usual for somebody, or forget it",
     "backfill": "learn baselines from history, so that the worker starts warm",
     "dlq": "list, show and replay dead letters",

@@ -13,7 +13,7 @@ from typing import Literal
 from aiokafka import AIOKafkaProducer
 
 from alerting.alert import Alert
-from alerting.case import Case
+from alerting.case import Case, denied
 from alerting.risk import EPISODE
 from audit.finding import stable_id
 from streams.kafka import EVENTS, MAX_MESSAGE_BYTES, client_options, ensure_topics, partition_of
@@ -28,10 +28,12 @@ TEACHES: dict[str, Literal["learn", "drop"]] = {"true_positive": "drop", "benign
 def verdict_on(alert: Alert, case: Case) -> list[Control]:
     """The controls a case's resolution amounts to, one for each principal its alert names; none while it is open.
 
+    That the person asked about it said no is as good as a true positive: until the team knows better, it is not learnt.
+
     What is to be learnt is exactly what the alert rests on. What is to be dropped is also whatever else is held of the
     same episode: an alert of a long attack names only some of its events.
     """
-    kind = TEACHES.get(case.resolution or "")
+    kind = TEACHES.get(case.resolution or ("true_positive" if denied(case) else ""))
     if kind is None:
         return []
     events = tuple(event_code(name) for name in alert.event_ids)

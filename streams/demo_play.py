@@ -13,7 +13,7 @@ from typing import IO, Any, NamedTuple
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from alerting.alert import Alert, from_line
+from alerting.alert import EXPLAINED, Alert, from_line
 from streams.commands.ingest import packed
 from streams.kafka import RAW
 from streams.simulate.model import SECOND, SOURCES, Attack, SimEvent
@@ -77,12 +77,14 @@ class Feed:
 
 @dataclass(slots=True)
 class Watch:
-    """Every alert that came, in its newest revision, and what the labels say about it."""
+    """Every alert that came, in its newest revision, and what the labels say about it; `closed` are those nobody is
+    told of, because the company's own paper explains them."""
 
     demo: Demo
     file: IO[bytes] | None = None
     sent: dict[str, Sent] = field(default_factory=dict)
     alerts: dict[str, Alert] = field(default_factory=dict)
+    closed: set[str] = field(default_factory=set)
     caught: dict[str, Caught] = field(default_factory=dict)
     delays: list[float] = field(default_factory=list)
     first: float | None = None
@@ -100,6 +102,10 @@ class Watch:
         if self.file:
             self.file.write(line + b"\n")
             self.file.flush()
+        if alert.resolution == EXPLAINED:
+            self.closed.add(alert.id)
+            return None
+        self.closed.discard(alert.id)
         new = alert.id not in self.alerts
         self.alerts[alert.id] = alert
         for event in alert.event_ids:

@@ -32,6 +32,8 @@ from streams.processor import Message, Processor
 from streams.settings import Settings
 from streams.shadow import COUNTS, publish
 from streams.shell import PATIENCE, Shell, unexpected
+from streams.silence import MINUTE
+from streams.silence_watch import Watch, held, keep_watching
 from streams.snapshots import Snapshots, keep_snapshots
 from streams.store import RedisStateStore, connect
 from streams.ticking import Ticking
@@ -310,6 +312,18 @@ class Engine:
             lambda: TopicPartition(EVENTS, 0) in self.app.consumer.assignment(),
             lambda: int(time.time() * 1e6),
         )
+
+    async def keep_watching(self) -> None:
+        """Watches for sources that fall silent, if partition 0 of audit.events is ours, for ever."""
+        await self._connected.wait()
+        if least := self._settings.silence_minutes * MINUTE:
+            await keep_watching(
+                Watch(self._redis, least, lambda: self.detections),
+                lambda: held(self.log, self._partitions, self._sources),
+                lambda: TopicPartition(EVENTS, 0) in self.app.consumer.assignment(),
+                self.tell,
+                lambda: int(time.time() * 1e6),
+            )
 
     async def keep_passing(self) -> None:
         """Tells correlate what time it is, about every second, for ever."""

@@ -14,13 +14,13 @@ from math import inf
 import msgspec
 import numpy as np
 
-from audit.finding import SEVERITIES
+from audit.finding import SEVERITIES, Finding
 from detectors.anomaly import anomaly_finding
 from detectors.baseline import Baseline
 from detectors.known import Known
 from detectors.model import HIGH_ABOVE, Model
 from detectors.repeat import beyond
-from streams.deed import Deed
+from streams.deed import Deed, weighed
 from streams.detections import Detections
 from streams.principal import Principal, Usual
 
@@ -89,7 +89,7 @@ def _guessed_right(run: Sequence[Deed], guess: bool, principal: Principal, detec
     for number, (deed, value, usual, row) in enumerate(zip(run, strangeness, usuals, rows, strict=True)):
         told = _judge(deed, value, usual, row, detections)
         suspected = told > 0
-        wrong = suspected != guess and not deed.grave
+        wrong = suspected != guess and not deed.waits
         if wrong:
             principal.restore(usual)
             deed.take(suspected)
@@ -103,11 +103,16 @@ def _guessed_right(run: Sequence[Deed], guess: bool, principal: Principal, detec
 def _judge(deed: Deed, strangeness: float, usual: Usual, row: list[float], detections: Detections) -> int:
     """The severity (an index) the deed is suspected with for its strangeness, 0 if it is not; adds its finding.
 
-    Not where that would say again, no graver, what was told of others that wait: the deed waits with them.
+    What paper explains is told of and not suspected. Nothing is told where that would say again, no graver, what was
+    told of others that wait: the deed waits with them.
     """
     deed.strangeness, deed.repeats = strangeness, False
     model, baseline = detections.model, usual.baseline
     if strangeness < _bar(deed, baseline, model):
+        return 0
+    fit = deed.ask_paper(detections.context)
+    if fit.explained:
+        deed.findings.append(weighed(_finding(deed, usual, row, detections), fit))
         return 0
     grade = SEVERITIES.index(model.severity(strangeness, baseline))
     pending = [held for held in usual.held if held.told >= grade > 0]
@@ -116,10 +121,14 @@ def _judge(deed: Deed, strangeness: float, usual: Usual, row: list[float], detec
         deed.repeats = bool(model.score([rest])[0] < _bar(deed, baseline, model) - HIGH_ABOVE)
         if deed.repeats:
             return max(held.told for held in pending)
-    known = Known(baseline, usual.names, detections.context, detections.snapshot)
-    told = anomaly_finding(model, known, deed.event, row, strangeness)
-    deed.findings.append(msgspec.structs.replace(told, version=detections.version))
+    deed.findings.append(weighed(_finding(deed, usual, row, detections), fit))
     return grade
+
+
+def _finding(deed: Deed, usual: Usual, row: list[float], detections: Detections) -> Finding:
+    known = Known(usual.baseline, usual.names, detections.context, detections.snapshot)
+    told = anomaly_finding(detections.model, known, deed.event, row, deed.strangeness)
+    return msgspec.structs.replace(told, version=detections.version)
 
 
 def _bar(deed: Deed, baseline: Baseline, model: Model) -> float:

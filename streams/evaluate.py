@@ -6,22 +6,22 @@ first revision of an alert that does, in event time. An alert that rests on no c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
 
-from alerting.alert import Alert
+from alerting.alert import EXPLAINED, Alert
 from audit.event import MICROSECONDS, AuditEvent
 from audit.finding import Finding
 from streams.deed import Deed
 from streams.detections import Detections
-from streams.evaluate_budget import Candidate, Step, Told, told
+from streams.evaluate_budget import Candidate, Step, Told, rank, told
 from streams.evaluate_labels import Labelled
 from streams.evaluate_naive import Fit, Naive
 from streams.loop import complete
 from streams.replay import Run
-from streams.simulate.model import DAY, Difficulty
+from streams.simulate.model import DAY, Difficulty, Lookalike
 
 SPAN = 120 * MICROSECONDS
 """Event time folded at once at most: as exactly is known when something was told."""
@@ -56,9 +56,18 @@ class Heard(msgspec.Struct, frozen=True):
     causes: tuple[str, ...]
 
 
+class Closed(msgspec.Struct, frozen=True):
+    """An alert that declared paper closed: the campaigns and the kinds of look-alikes it rests on."""
+
+    principal: str
+    attacks: tuple[str, ...] = ()
+    lookalikes: tuple[str, ...] = ()
+
+
 class Measured(msgspec.Struct, frozen=True):
     """What a system told a team with a budget (alerts a day) about one organisation; `attack_after` is the day of the
-    first campaign."""
+    first campaign. `closed` are the alerts that paper closed, whatever the budget; `left_open` counts those it did not,
+    of those that rest on a look-alike with a ticket and on no campaign."""
 
     organisation: str
     system: System
@@ -70,6 +79,8 @@ class Measured(msgspec.Struct, frozen=True):
     campaigns: tuple[Campaign, ...]
     lookalikes: tuple[Odd, ...]
     alerts: tuple[Heard, ...]
+    closed: tuple[Closed, ...] = ()
+    left_open: int = 0
 
 
 def evaluate(
@@ -93,7 +104,10 @@ def evaluate(
     runs = {budget: _Listener(labelled, detections, budget) for budget in budgets}
     floor = Naive(labelled, naive) if naive else None
     span = complete(_play(labelled, runs.values(), floor, on_events))
-    results = [span.measured("auditwatch", budget, run.candidates.values(), labelled) for budget, run in runs.items()]
+    results = [
+        span.measured("auditwatch", budget, run.candidates.values(), labelled, run.closed.values())
+        for budget, run in runs.items()
+    ]
     if floor:
         candidates = floor.candidates(span.start + span.attack_after(labelled) * DAY)
         results += [span.measured("naive forest", budget, candidates, labelled) for budget in budgets]
@@ -105,21 +119,35 @@ class _Listener:
 
     def __init__(self, labelled: Labelled, detections: Detections, budget: float) -> None:
         self.candidates: dict[str, Candidate] = {}
+        self.closed: dict[str, Closed] = {}
         self.run = Run(detections, witness=self._see, budget=budget, hear=self._hear)
         self._labelled = labelled
         self._strange: dict[str, float] = {}
+        self._explained: set[str] = set()
 
     def _see(self, deeds: Sequence[Deed]) -> None:
-        self._strange.update((deed.event.id, deed.strangeness) for deed in deeds if deed.findings)
+        self._strange.update((deed.event.id, deed.strangeness) for deed in deeds if deed.findings or deed.matches)
+        self._explained.update(deed.event.id for deed in deeds if deed.explained)
 
     def _hear(self, alert: Alert, now: int) -> None:
+        """What paper closed is not told; of what is told, what paper explains is not what it rests on."""
+        if alert.resolution == EXPLAINED:
+            attacks, lookalikes = self._labels(alert.event_ids)
+            kinds = tuple(sorted({odd.kind for odd in lookalikes}))
+            self.closed[alert.id] = Closed(alert.principal, tuple(sorted(attacks)), kinds)
+            return
+        self.closed.pop(alert.id, None)
         candidate = self.candidates.setdefault(alert.id, Candidate(alert.entity, alert.principal))
         candidate.causes = tuple(sorted({_cause(finding) for finding in alert.findings}))
         strangeness = max((self._strange.get(event, 0.0) for event in alert.event_ids), default=0.0)
+        attacks, lookalikes = self._labels([one for one in alert.event_ids if one not in self._explained])
+        oddities = frozenset(odd.id for odd in lookalikes)
+        candidate.steps.append(Step(now, rank(alert, strangeness), frozenset(attacks), oddities))
+
+    def _labels(self, events: Iterable[str]) -> tuple[set[str], list[Lookalike]]:
         attack_of, lookalikes_of = self._labelled.attack_of, self._labelled.lookalikes_of
-        attacks = {attack_of[event].id for event in alert.event_ids if event in attack_of}
-        oddities = {odd.id for event in alert.event_ids for odd in lookalikes_of.get(event, ())}
-        candidate.steps.append(Step(now, alert.risk + strangeness / 10, frozenset(attacks), frozenset(oddities)))
+        attacks = {attack_of[event].id for event in events if event in attack_of}
+        return attacks, [odd for event in events for odd in lookalikes_of.get(event, ())]
 
 
 def _cause(finding: Finding) -> str:
@@ -138,9 +166,18 @@ class _Span(msgspec.Struct):
         """The day of the first campaign."""
         return (min((attack.start for attack in labelled.attacks), default=self.start) - self.start) // DAY
 
-    def measured(self, system: System, budget: float, candidates: Iterable[Candidate], labelled: Labelled) -> Measured:
-        """What comes of the candidates under a budget."""
+    def measured(
+        self,
+        system: System,
+        budget: float,
+        candidates: Collection[Candidate],
+        labelled: Labelled,
+        closed: Iterable[Closed] = (),
+    ) -> Measured:
+        """What comes of the candidates under a budget, and of the alerts that paper closed."""
         alerts = told([*candidates], budget, self.start)
+        ticketed = {each.id for each in labelled.lookalikes if each.ticket}
+        last = [each.steps[-1] for each in candidates]
         false = [alert for alert in alerts if not alert.heard[-1].attacks]
         odd = {name for alert in false for name in alert.heard[-1].lookalikes}
         kinds = {each.id: each.kind for each in labelled.lookalikes}
@@ -155,6 +192,8 @@ class _Span(msgspec.Struct):
             campaigns=tuple(_campaigns(labelled, alerts)),
             lookalikes=tuple(Odd(each.kind, each.id in odd) for each in labelled.lookalikes),
             alerts=tuple(self._heard(alert, kinds) for alert in alerts),
+            closed=tuple(closed),
+            left_open=sum(not step.attacks and not ticketed.isdisjoint(step.lookalikes) for step in last),
         )
 
     def _heard(self, alert: Told, kinds: dict[str, str]) -> Heard:

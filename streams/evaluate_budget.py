@@ -3,6 +3,10 @@
 The bar of a day is set by the days before it, by the rule the worker's own budget goes by (`detectors.budget`): so high
 that at most so many alerts a day would have passed. A ceiling, not a quota: days with more than the budget happen and
 count. In the first days, with no history, the first alerts of a day are told up to the budget.
+
+First comes what a rule, a correlation, the authorization model or a slow detector says at high severity or above: how
+often those err does not depend on the budget. The forest's severity is set by the budget itself, so it takes what they
+leave, and so do alerts that only add up. Among equals risk decides, then strangeness.
 """
 
 from __future__ import annotations
@@ -11,7 +15,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from alerting.alert import Alert
+from audit.finding import SEVERITIES, Finding
+from detectors.anomaly import DETECTION
 from detectors.budget import DAY, RECENT_DAYS, Ceiling
+
+_GRADE = 1_000.0
+"""Rank of a grade of severity: above any risk (0 to 100) and strangeness (a tenth of it counts)."""
+
+
+def rank(alert: Alert, strangeness: float) -> float:
+    """What decides who is told first; `strangeness` is the highest of the events the alert rests on."""
+    said = [SEVERITIES.index(finding.severity) for finding in alert.findings if _counts(finding)]
+    grade = max(0, max(said, default=0) - SEVERITIES.index("medium"))
+    return _GRADE * grade + alert.risk + strangeness / 10
+
+
+def _counts(finding: Finding) -> bool:
+    return finding.detection != DETECTION and not finding.explained
 
 
 class Step(NamedTuple):

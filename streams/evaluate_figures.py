@@ -30,8 +30,10 @@ class Figure(msgspec.Struct, frozen=True):
 class Summary(msgspec.Struct, frozen=True):
     """A system under a budget. Shares are 0 to 1, times in seconds over all campaigns found; None: nothing to say.
 
-    `found_by` has the share of campaigns found by difficulty, `alerted_on_day_one` and `alerted_when_cold` are shares
-    of the people with an alert, on the first day and on a day of the first three.
+    `explained_closed` is the share that paper closed of the alerts which rest on look-alikes with a ticket,
+    `attacks_closed` how many campaigns lie in alerts it closed. `found_by` has the share of campaigns found by
+    difficulty, `alerted_on_day_one` and `alerted_when_cold` are shares of the people with an alert, on the first day
+    and on a day of the first three.
     """
 
     system: System
@@ -46,6 +48,8 @@ class Summary(msgspec.Struct, frozen=True):
     false_a_day_under_attack: Figure | None
     precision: Figure | None
     lookalikes_alerted: Figure | None
+    explained_closed: Figure | None
+    attacks_closed: int
     alerted_on_day_one: Figure | None
     alerted_when_cold: Figure | None
 
@@ -74,6 +78,8 @@ def _summary(system: System, budget: float, group: Sequence[Measured]) -> Summar
         false_a_day_under_attack=_over(group, lambda each: _false(each, each.attack_after), inf),
         precision=_over(group, lambda each: _share(alert.true for alert in each.alerts)),
         lookalikes_alerted=_over(group, lambda each: _share(odd.alerted for odd in each.lookalikes)),
+        explained_closed=_over(group, _explained),
+        attacks_closed=sum(len(closed.attacks) for each in group for closed in each.closed),
         alerted_on_day_one=_over(group, lambda each: _people(each, 0) / each.users),
         alerted_when_cold=_over(group, lambda each: fmean(_people(each, d) for d in range(COLD_DAYS)) / each.users),
     )
@@ -99,6 +105,11 @@ def _found(each: Measured, difficulty: Difficulty | None = None) -> float | None
 
 def _false(each: Measured, first: int) -> float:
     return sum(not alert.true and alert.day >= first for alert in each.alerts) / max(1, each.days - first)
+
+
+def _explained(each: Measured) -> float | None:
+    closed = sum(bool(one.lookalikes) for one in each.closed)
+    return closed / (closed + each.left_open) if closed + each.left_open else None
 
 
 def _people(each: Measured, day: int) -> int:

@@ -67,6 +67,8 @@ def _figures(summaries: Sequence[Summary]) -> Iterator[str]:
         ("  since the first attack", lambda each: number(each.false_a_day_under_attack)),
         ("precision", lambda each: percent(each.precision)),
         ("look-alikes alerted", lambda each: percent(each.lookalikes_alerted)),
+        ("explained alerts closed", lambda each: percent(each.explained_closed)),
+        ("  campaigns in them", lambda each: str(each.attacks_closed)),
         ("people alerted on day one", lambda each: percent(each.alerted_on_day_one)),
         ("  a day of the first three", lambda each: percent(each.alerted_when_cold)),
     ]

@@ -13,13 +13,16 @@ CounterName = Literal[
     "evicted",  # matches and windows of correlations that had no room, or came too late, by topic
     "findings",  # findings emitted by score
     "shadow",  # matches of rules in shadow, by rule
-    "excused",  # matches an exception hides, by rule
+    "excused",  # matches an exception hides, by rule; access.*: what the model only observes, or lacks
+    "explained",  # matches declared paper keeps from correlations, by correlation; alerts: revisions it closed
     "compared",  # events scored by a model in the shadow, and findings of either model, by whose they would be
     "alerts",  # alert revisions emitted by correlate
+    "dispatched",  # what became of alerts: sent, refused, muted, gathered (into a digest), explained, by which
     "deadletters",  # items bound for audit.deadletter, by stage
     "rewinds",  # partitions rewound, by stage: surprises that were answered
     "errors",  # exceptions a stage met and survived, by stage
-    "reloads",  # changes of rules, model or context: taken, refused
+    "unrecorded",  # decisions the ledger lost while Redis was away and there was no room to keep them
+    "reloads",  # changes of rules, model or context: taken, refused; of the routes: routes taken, routes refused
 ]
 GaugeName = Literal[
     "lag",  # messages not yet folded, by topic
@@ -27,7 +30,8 @@ GaugeName = Literal[
     "snapshot_age_seconds",  # since the snapshot in use was made
     "snapshot_groups",  # groups of principals it speaks of
     "snapshot_build_seconds",  # how long the last one this worker built took
-    "stale",  # 1 while the last change of rules, model or context was refused
+    "silence_seconds",  # watched time since a source sent something, by source, on the worker that watches
+    "stale",  # 1 while the last change of rules, model or context was refused; "routes": of the routes
 ]
 
 REGISTRY = CollectorRegistry()
@@ -64,6 +68,12 @@ def count(name: CounterName, label: str = "", by: int = 1) -> None:
 def gauge(name: GaugeName, value: float, label: str = "") -> None:
     """Sets a gauge."""
     _GAUGES[name].labels(label).set(value)
+
+
+def labelled(name: CounterName) -> dict[str, int]:
+    """What a counter stands at by label."""
+    samples = [sample for family in _COUNTERS[name].collect() for sample in family.samples]
+    return {sample.labels["label"]: int(sample.value) for sample in samples if sample.name.endswith("_total")}
 
 
 def counted(name: CounterName, label: str = "") -> float:

@@ -15,6 +15,7 @@ import msgspec
 
 from alerting import risk
 from alerting.alert import Alert
+from audit.brief import EventBrief, brief
 from audit.event import AuditEvent
 from audit.finding import Finding
 from detectors.budget import WORTH_KEEPING
@@ -28,8 +29,9 @@ from streams.packet import MAX_SIGNALS, Control, Output, Packet, Signal, decode_
 from streams.principal import Principal, baseline_key, memory_key, terms_key
 from streams.processor import Arrival, Fault, Verdict
 from streams.ruling import apply_rules
+from streams.seen import Seen
 from streams.shadow import compare
-from streams.stage import joined
+from streams.stage import Unheard, joined
 from streams.store import DAY, Entry
 
 ENTITY_TTL = 8 * DAY
@@ -99,10 +101,10 @@ class Score:
             deed.new = history.new if history else 0
             errors = apply_rules(deed, history, detections)
             faults += [_fault(deed, error) for error in errors]
+            watch(deed, detections)
         estimate(deeds, detections)
-        watch(deeds, detections)
         for deed in deeds:
-            if deed.strangeness >= WORTH_KEEPING and not (deed.young or deed.repeats):
+            if deed.strangeness >= WORTH_KEEPING and not (deed.young or deed.repeats or deed.explained):
                 deed.principal.score(deed.event.time, deed.strangeness)
         if self._witness:
             self._witness(deeds)
@@ -128,8 +130,16 @@ def _fault(deed: Deed, error: str) -> Fault:
 
 
 def _signals(deed: Deed) -> list[Output[Signal]]:
-    signals = [Signal(finding.entity, finding=finding) for finding in deed.findings]
-    signals += [Signal(match.entity, match=match) for match in deed.matches]
+    if not (deed.findings or deed.matches):
+        return []
+    seen = brief(deed.event)
+    signals = [
+        Signal(finding.entity, finding=msgspec.structs.replace(finding, evidence=(seen,))) for finding in deed.findings
+    ]
+    told: set[str] = set()
+    for match in deed.matches:
+        signals.append(Signal(match.entity, match=match, seen=None if match.entity in told else seen))
+        told.add(match.entity)
     partition, mark, _ = deed.arrival
     return [
         Output(partition, mark | ordinal, signal.entity, signal) for ordinal, signal in enumerate(signals[:MAX_SIGNALS])
@@ -144,6 +154,7 @@ class Stored(msgspec.Struct, array_like=True, frozen=True):
     dues: dict[str, int] = {}
     days: int = 0
     newest: int = 0
+    seen: dict[int, list[EventBrief]] = {}
 
 
 class Entity:
@@ -152,16 +163,18 @@ class Entity:
     `newest` is the newest episode it has heard of, `turn` the time at which the one after it begins.
     """
 
-    __slots__ = ("newest", "risk", "turn", "windows")
+    __slots__ = ("newest", "risk", "seen", "turn", "windows")
 
     def __init__(self, key: str, stored: Stored) -> None:
         self.risk = stored.risk
         self.windows = Windows(key, stored.windows, stored.dues, stored.days)
+        self.seen = Seen(stored.seen)
         self.come_to(stored.newest)
 
     def come_to(self, episode: int) -> None:
         """It has heard of a new episode."""
         self.newest = episode
+        self.seen.forget(episode)
         self.turn = (episode + 1) * risk.EPISODE
 
 
@@ -195,7 +208,8 @@ class Correlate:
         """See Stage."""
         windows = state.windows.pack()
         days = state.windows.days
-        stored = Stored(state.risk, windows, dict(sorted(state.windows.dues.items())), days, state.newest)
+        dues, seen = dict(sorted(state.windows.dues.items())), dict(sorted(state.seen.episodes.items()))
+        stored = Stored(state.risk, windows, dues, days, state.newest, seen)
         return [Entry(f"e:{key}", _ENCODE(stored), max(ENTITY_TTL, (days + 2) * DAY))]
 
     def due(self, state: Entity) -> int | None:
@@ -217,6 +231,8 @@ class Correlate:
                 said.tell(entity, place)
                 entity.come_to(time // risk.EPISODE)
             if match:
+                if signal.seen:
+                    entity.seen.take(signal.seen, entity.newest)
                 said.evicted += entity.windows.take(match, find)
                 told[signal.entity] = place
             if finding:
@@ -244,7 +260,7 @@ class _Said:
         self._detections = detections
         self._alerts: dict[str, Output[Alert]] = {}
         self._findings: dict[str, Finding] = {}
-        self._unheard: list[tuple[str, str]] = []
+        self._unheard: list[tuple[str, Unheard]] = []
         self.evicted = 0
 
     def tell(self, entity: Entity, place: tuple[int, int], now: Now | None = None) -> None:
@@ -255,7 +271,8 @@ class _Said:
             if correlation and correlation.stage == "shadow":
                 self._unheard += [(finding.detection, "shadow")] if not told else []
             else:
-                self._findings[finding.id] = finding
+                evidence = risk.ends(entity.seen.of(finding.event_ids))
+                self._findings[finding.id] = msgspec.structs.replace(finding, evidence=evidence)
                 self._add(entity, place, risk.fold(entity.risk, finding, told, size, entity.newest, fresh))
 
     def raise_(self, entity: Entity, finding: Finding, place: tuple[int, int]) -> None:
@@ -265,6 +282,8 @@ class _Said:
     def _add(self, entity: Entity, place: tuple[int, int], folded: tuple[risk.RiskState, tuple[Alert, ...]]) -> None:
         entity.risk, raised = folded
         for alert in raised:
+            if seen := entity.seen.of(alert.event_ids):  # not from findings: what those told before would show in it
+                alert = msgspec.structs.replace(alert, evidence=risk.ends((*alert.evidence, *seen)))
             self._alerts[alert.id] = Output(*place, alert.key, alert)
 
     def verdict(self) -> Verdict:

@@ -16,6 +16,7 @@ from detectors.observation import KINDS
 from detectors.slow import Slow
 from detectors.slow_days import Stored
 from detectors.terms import Terms
+from rules.correlation_section import LATENESS
 from rules.fields import History
 from streams.packet import Control
 from streams.store import DAY, Entry
@@ -26,6 +27,8 @@ HELD = 64
 """Observations that may wait for a verdict; older ones are dropped unlearnt."""
 TAUGHT = 4
 """Of what waits at one time, age alone lets so many be learnt: doing a deed often in a day does not make it usual."""
+UNDECLARED = 64
+"""Permissions nobody declared that are remembered of a principal, with the time of each day's first use."""
 HOLD = DAY * MICROSECONDS
 """How long (event time) a suspected event waits before age decides."""
 
@@ -65,16 +68,17 @@ class _Memory(msgspec.Struct, array_like=True, frozen=True):
     kind: int = KINDS.index("unknown")
     slow: Stored = Stored()
     names: Names = {}
+    undeclared: list[tuple[int, int]] = []
 
 
 class Principal:
     """Baseline, terms, recent event ids and held observations of one principal; changed in place by score.
 
     `peaks` are its highest strangeness by day, `kind` what its newest event says it is: for the next snapshot. `slow`
-    is what adds up over days, `names` what its usual is called.
+    is what adds up over days, `names` what its usual is called, `undeclared` what it used that no role permits.
     """
 
-    __slots__ = ("_next", "_recent", "baseline", "held", "kind", "names", "peaks", "slow", "terms")
+    __slots__ = ("_next", "_recent", "baseline", "held", "kind", "names", "peaks", "slow", "terms", "undeclared")
 
     def __init__(self, baseline: Baseline, memory: _Memory | None = None, terms: Terms | None = None) -> None:
         self.baseline = baseline
@@ -84,6 +88,7 @@ class Principal:
         self.kind = memory.kind if memory else KINDS.index("unknown")
         self.slow = Slow(memory.slow if memory else None)
         self.names = memory.names if memory else {}
+        self.undeclared = memory.undeclared if memory else []
         self._next = memory.next if memory else 0
         self._recent = bytearray(memory.recent if memory else b"")
 
@@ -99,7 +104,8 @@ class Principal:
     def pack(self, key: str) -> list[Entry]:
         """The stored parts; a principal that never taught anything, or not since it was forgotten, has no baseline."""
         slow = self.slow.days.stored()
-        memory = _ENCODE(_Memory(bytes(self._recent), self._next, self.held, self.peaks, self.kind, slow, self.names))
+        seen = bytes(self._recent), self._next
+        memory = _ENCODE(_Memory(*seen, self.held, self.peaks, self.kind, slow, self.names, self.undeclared))
         known = self.baseline.events or self.held
         entries = [Entry(memory_key(key), memory, BASELINE_TTL if known else MEMORY_TTL)]
         baseline = self.baseline.pack() if self.baseline.events else NOTHING
@@ -152,6 +158,22 @@ class Principal:
     def score(self, time: int, strangeness: float) -> None:
         """Remembers the strangeness of an event at `time` (µs) if it is the highest of its day."""
         self.peaks = with_peak(self.peaks, time, strangeness)
+
+    def uses(self, permission: int, time: int) -> bool:
+        """Whether the use of a permission nobody declared (its code) at `time` (µs) is of the first minutes of its day.
+
+        These are as many as events may be late, so that the answer does not depend on the order they come in.
+        """
+        day = time // HOLD
+        for at, (known, first) in enumerate(self.undeclared):
+            if known == permission and first // HOLD == day:
+                if time < first:
+                    self.undeclared[at] = (permission, time)
+                return time <= first + LATENESS
+        self.undeclared.append((permission, time))
+        if len(self.undeclared) > UNDECLARED:
+            del self.undeclared[0]
+        return True
 
     def row(self, observation: Observation, now: int, groups: Groups = ()) -> list[float]:
         """The features of an observation made at `now` (µs) against the usual so far, and against that of its peers."""
@@ -221,6 +243,15 @@ def told_by_memory(memory: bytes | None) -> tuple[ActorKind, list[Peak]]:
         return "unknown", []
     read = _MEMORY.decode(memory)
     return KINDS[read.kind], read.peaks
+
+
+def undeclared_in(memory: bytes | None) -> list[tuple[int, int]]:
+    """The permissions nobody declared that a stored memory names, each with the time of a day's first use (µs).
+
+    Raises:
+        msgspec.DecodeError: these are other bytes.
+    """
+    return _MEMORY.decode(memory).undeclared if memory else []
 
 
 def baseline_key(principal: str) -> str:

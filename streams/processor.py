@@ -117,10 +117,7 @@ class Processor(Generic[Item, State]):
             self.repeats += verdict.repeats
             self.comparison.add(verdict.compared)
             for rule_id, why in verdict.unheard:
-                if why == "shadow":
-                    count("shadow", rule_id)
-                else:
-                    count("excused", rule_id)
+                count(why if why in ("shadow", "explained") else "excused", rule_id)
             await self._emit(verdict.outputs, faults + verdict.faults)
             writes = [
                 Write(number, held[number].raw, ENCODE(position), entries.get(number, []))

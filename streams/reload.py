@@ -87,6 +87,7 @@ async def keep_reloading(
     swap: Callable[[Detections], None],
     tell: Callable[[Alert], Awaitable[None]],
     now: Callable[[], int],
+    took: Callable[[Version], Awaitable[None]],
 ) -> None:
     """Swaps in each new set, for ever; of one that is refused the old set stays and the team is told, once.
 
@@ -95,6 +96,7 @@ async def keep_reloading(
         swap: takes the new set; the next batch runs under it.
         tell: sends an alert of our own.
         now: microseconds since the epoch.
+        took: hears what runs from now on.
     """
     while True:
         await asyncio.sleep(LOOK_SECONDS)
@@ -113,6 +115,7 @@ async def keep_reloading(
         gauge("stale", 0)
         new = detections.version
         log.info("files changed: rules %s, model %s, context %s", new.rules, new.models, new.context)
+        await took(new)
 
 
 def _notice(error: Refused, now: int) -> Alert:

@@ -6,6 +6,7 @@ One file keeps its order. Several are merged by (time, source, line), through a 
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -68,6 +69,8 @@ class Replay:
     events: int = 0
     repeats: int = 0
     comparison: Comparison = field(default_factory=Comparison)
+    observed: Counter[str] = field(default_factory=Counter)
+    """What the authorization model has to say and does not tell (observe_only, gaps of the model), by detection."""
 
 
 class Run:
@@ -143,6 +146,7 @@ class Run:
         """Hears of each batch what the worker has no use for."""
         self.result.repeats += verdict.repeats
         self.result.comparison.add(verdict.compared)
+        self.result.observed.update(name for name, why in verdict.unheard if why in ("observed", "gap"))
         if self._keep_scores:
             self.result.scores.extend(verdict.scores)
         for finding in verdict.findings:

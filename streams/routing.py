@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
+from alerting.alert import Alert
+from alerting.ledger import Decision
+from alerting.live import Live
 from alerting.route import Routes, Routing
 from alerting.route_read import load_routes
 from alerting.when import Known
+from audit.finding import Version, stable_id
 from rules import sigma
 from rules.find import everything
 from streams.load import declared, rule_folders
+from streams.metrics import count, gauge
+from streams.reload import Print, fingerprint
 from streams.settings import Settings
+
+log = logging.getLogger("auditwatch.routing")
+
+LOOK_SECONDS = 2.0
+MOST_REASONS = 20
 
 
 def routing_of(settings: Settings, now: int, file: Path | None = None) -> Routing:
@@ -22,14 +39,118 @@ def routing_of(settings: Settings, now: int, file: Path | None = None) -> Routin
     """
     path = file or settings.routes
     if path is None:
-        return Routing()
+        return Routing(known=Known(declared(settings.context)))
     routes = load_routes(path, now)
+    if routes.ask and not hears(settings):
+        log.warning("%s: nobody is asked: answers need Slack and SLACK_APP_TOKEN or AUDITWATCH_SLACK_HTTP", path)
+        routes = msgspec.structs.replace(routes, ask=())
     return Routing(routes, Known(declared(settings.context), sources(settings) if asks_sources(routes) else {}))
+
+
+@dataclass(slots=True)
+class Watch:
+    """Reads the routes anew when they, the context or the rules change: taken whole, or the old ones stay.
+
+    Args:
+        settings: name the files.
+        live: whose routing is swapped.
+        put: takes an alert of our own into the outbox.
+        write: takes a decision into the ledger.
+        clock: microseconds since the epoch.
+        by: who decides.
+    """
+
+    settings: Settings
+    live: Live
+    put: Callable[[Alert], Awaitable[object]]
+    write: Callable[[Decision], Awaitable[None]]
+    clock: Callable[[], int]
+    by: str
+    _built: Print = field(init=False)
+    _seen: Print = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._built = self._seen = fingerprint(files(self.settings))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Looks every two seconds until `stop` is set."""
+        while self.settings.routes and not stop.is_set():
+            await self.look()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
+
+    async def look(self) -> None:
+        """Takes what changed, once the files rest."""
+        before, self._seen = self._seen, await asyncio.to_thread(fingerprint, files(self.settings))
+        if self._seen == self._built or self._seen != before:
+            return
+        self._built = self._seen
+        try:
+            routing = await asyncio.to_thread(routing_of, self.settings, self.clock())
+        except Exception as error:  # whatever is wrong with files people edit, the old routes go on
+            await self._refuse(str(error).splitlines() or [repr(error)])
+        else:
+            await self._take(routing)
+
+    async def _take(self, routing: Routing) -> None:
+        before, after = hash_of(self.live.routing), hash_of(routing)
+        self.live.routing = routing
+        self.live.news.set()
+        count("reloads", "routes taken")
+        gauge("stale", 0, "routes")
+        if before != after:
+            log.info("routes changed: %d routes, %d mutes", len(routing.routes.routes), len(routing.routes.mutes))
+            await self.write(Decision("routes", "taken", self.clock(), self.by, {"from": before, "to": after}))
+
+    async def _refuse(self, problems: Sequence[str]) -> None:
+        count("reloads", "routes refused")
+        gauge("stale", 1, "routes")
+        log.error("the routes changed but cannot be used; those from before stay:\n%s", "\n".join(problems))
+        details = {"problem": problems[0], "problems": str(len(problems))}
+        await self.write(Decision("routes", "refused", self.clock(), self.by, details))
+        await self.put(_notice(problems, self.clock()))
+
+
+def hears(settings: Settings) -> bool:
+    """Whether clicks in Slack reach us: whoever is asked has to be able to answer."""
+    return bool(settings.slack_bot_token and (settings.slack_app_token or settings.slack_http))
+
+
+def files(settings: Settings) -> list[Path]:
+    """What the routing is made of."""
+    named = [settings.routes, settings.context]
+    return [*(path for path in named if path), *rule_folders(settings.rules)]
+
+
+def hash_of(routing: Routing) -> str:
+    """The same for the same routes and mutes."""
+    return stable_id(routing.routes)
+
+
+def _notice(problems: Sequence[str], now: int) -> Alert:
+    more = len(problems) - MOST_REASONS
+    return Alert(
+        id=stable_id("routes", *problems),
+        time=now,
+        severity="medium",
+        risk=30,
+        principal="auditwatch",
+        entity="auditwatch:routes",
+        title="A change of the routes was refused",
+        summary=f"What changed cannot be used ({len(problems)} problems); the routes from before stay.",
+        findings=(),
+        event_ids=(),
+        reasons=(*problems[:MOST_REASONS], *([f"and {more} more"] if more > 0 else [])),
+        attack=(),
+        version=Version(),
+        key="auditwatch:routes",
+    )
 
 
 def asks_sources(routes: Routes) -> bool:
     """Whether the rules have to be read: only they know which sources a detection watches."""
-    return any(when.sources for when in (*(one.when for one in routes.routes), *(one.when for one in routes.mutes)))
+    asked = any(when.sources for when in (*(one.when for one in routes.routes), *(one.when for one in routes.mutes)))
+    return asked or bool(routes.ask)  # whether somebody's Slack is in doubt depends on the sources
 
 
 def sources(settings: Settings) -> Mapping[str, tuple[str, ...]]:

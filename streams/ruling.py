@@ -11,11 +11,13 @@ from audit.context_schema import Person
 from audit.finding import at_least
 from detectors.baseline import YOUNG_SECONDS
 from detectors.peers import Snapshot
+from rules.change import change_finding, is_grant
 from rules.compile import RuleSet
-from rules.correlation import match_of
+from rules.correlation import Match, match_of
 from rules.fields import History, View
 from rules.rule import Rule, finding_of
-from streams.deed import Deed
+from streams.access import judge_access
+from streams.deed import Deed, weighed
 from streams.detections import Detections
 from streams.store import DAY
 
@@ -45,7 +47,58 @@ def apply_rules(deed: Deed, history: History | None, detections: Detections) -> 
             _apply(rule, deed, view, detections)
         except Exception as error:
             errors.append(f"rule {rule.id} failed: {error!r}")
+    try:
+        judge_access(deed, view, detections)
+    except Exception as error:
+        errors.append(f"the authorization model failed: {error!r}")
+    if is_grant(event):
+        try:
+            _judge_change(deed, view, detections)
+        except Exception as error:
+            errors.append(f"the check of a change of rights failed: {error!r}")
+    if deed.findings or deed.matches:
+        try:
+            _heed_paper(deed, view, detections)
+        except Exception as error:
+            errors.append(f"the check against declared paper failed: {error!r}")
     return errors
+
+
+def _judge_change(deed: Deed, view: View, detections: Detections) -> None:
+    """What is wrong with a grant, where nothing explains it."""
+    context = detections.context
+    found = change_finding(deed.event, deed.ask_paper(context, view.record), context, detections.version)
+    if found and not context.declared.observe_only:
+        deed.grave = deed.grave or at_least(found.severity, "medium")
+        deed.findings.append(found)
+    elif found:
+        deed.unheard.append((found.detection, "observed"))
+
+
+def _heed_paper(deed: Deed, view: View, detections: Detections) -> None:
+    """What declared paper explains is not suspected: it waits for no verdict, and correlations do not count it."""
+    fit = deed.ask_paper(detections.context, view.record)
+    if not fit.doubts and not fit.explained:
+        return
+    deed.findings = [weighed(finding, fit) for finding in deed.findings]
+    deed.grave = not fit.explained and any(at_least(finding.severity, "medium") for finding in deed.findings)
+    if fit.explained:
+        kept = [match for match in deed.matches if not _only_adds(match, detections.rules)]
+        gone = {match.correlation for match in deed.matches} - {match.correlation for match in kept}
+        deed.unheard += [(name, "explained") for name in sorted(gone)]
+        deed.matches = kept
+
+
+def _only_adds(match: Match, rules: RuleSet) -> bool:
+    """Whether a match can only make a correlation fire: for want of it, absence or "less than" might."""
+    one = rules.correlation(match.correlation)
+    if one is None or one.absent == match.entry.rule:
+        return False
+    while one and one.timing == "prompt":
+        if one.parent is None:
+            return True
+        one = rules.correlation(one.parent.correlation)
+    return False
 
 
 def _team_share(deed: Deed, person: Person | None, history: History, snapshot: Snapshot, kind: int) -> float | None:

@@ -84,6 +84,10 @@ class Settings:
     kafka_ssl_keyfile: Path | None = None
     slack_channel: str = ""
     slack_base_url: str = "https://slack.com/api/"
+    slack_http: str = ""
+    """Where clicks in Slack arrive over HTTP, signed; empty: only over Socket Mode."""
+    case_teams: str = ""
+    """Teams of the context whose people may work cases, separated by commas; empty: every declared employee."""
     slack_bot_token: str = ""
     slack_app_token: str = ""
     slack_signing_secret: str = ""
@@ -102,7 +106,7 @@ class Settings:
         if name in SECRETS:
             return "'***'" if value else "''"
         if name == "webhook_url":  # its path is often a secret
-            return repr(re.sub(r"(?<=://)(.*@)?([^/]*)/.+", r"\2/***", value))
+            return repr(re.sub(r"(?<=://)([^/]*@)?([^/]*).*", r"\2/***", value, flags=re.DOTALL))
         return repr(re.sub(r"(?<=://).*@", "***@", value)) if name in ("broker", "redis") else repr(value)
 
 
@@ -232,6 +236,20 @@ def _listen(settings: Settings) -> str:
     return "" if fits else f"expected host:port or nothing, found {settings.listen!r}"
 
 
+def address(text: str) -> tuple[str, int]:
+    """Host and port of a checked host:port; IPv6 addresses may stand in brackets."""
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _slack_http(settings: Settings) -> str:
+    host, _, port = settings.slack_http.rpartition(":")
+    if settings.slack_http and not (host and port.isdecimal() and int(port) < 65_536):
+        return f"expected host:port or nothing, found {settings.slack_http!r}"
+    unsigned = settings.slack_http and not settings.slack_signing_secret
+    return "nothing can be trusted there without SLACK_SIGNING_SECRET: set it in the environment" if unsigned else ""
+
+
 def _security(settings: Settings) -> str:
     known = settings.kafka_security_protocol in SECURITY_PROTOCOLS
     return (
@@ -294,6 +312,7 @@ _CHECKS: dict[str, Callable[[Settings], str]] = {
     "broker": _broker,
     "redis": _redis,
     "listen": _listen,
+    "slack_http": _slack_http,
     "partitions": _at_least_one("partitions"),
     "raw_partitions": _at_least_one("raw_partitions"),
     "retention_days": _at_least_one("retention_days"),

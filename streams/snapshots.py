@@ -10,15 +10,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from msgspec.structs import replace
 
 from audit.context import Context
 from audit.event import MICROSECONDS
 from detectors.baseline import Baseline
 from detectors.peers import HEADER_SIZE, Gathering, Snapshot, group_names, made_of
 from streams.metrics import gauge
-from streams.principal import baseline_key, memory_key, told_by_memory
+from streams.principal import baseline_key, memory_key, told_by_memory, undeclared_in
 from streams.store import bites
 
 log = logging.getLogger("auditwatch.snapshots")
@@ -32,6 +35,9 @@ BITE = 200
 REST = 1.0
 """How many times as long as a bite took the builder rests after it: half of one core at most."""
 HOUR = 3_600 * MICROSECONDS
+GAP_PRINCIPALS = 10
+"""When so many principals use a permission nobody declared, it is the model that lacks it."""
+GAP_DAYS = 7
 RETRY = 600 * MICROSECONDS
 """How soon a build that failed is tried again."""
 
@@ -42,6 +48,8 @@ class Builder:
     def __init__(self, context: Context, made: int, budget: float) -> None:
         self._context = context
         self._gathering = Gathering(made, budget)
+        self._since = made - GAP_DAYS * 24 * HOUR
+        self._undeclared: Counter[int] = Counter()
 
     def add(self, principal: str, baseline: bytes, memory: bytes | None) -> None:
         """Counts a principal.
@@ -52,10 +60,12 @@ class Builder:
         kind, peaks = told_by_memory(memory)
         groups = group_names(self._context.person(principal), kind)
         self._gathering.add(groups, Baseline.unpack(baseline), peaks)
+        self._undeclared.update({code for code, time in undeclared_in(memory) if time >= self._since})
 
     def close(self) -> Snapshot:
         """The snapshot."""
-        return self._gathering.close()
+        gaps = sorted(code for code, count in self._undeclared.items() if count >= GAP_PRINCIPALS)
+        return replace(self._gathering.close(), gaps=tuple(gaps))
 
 
 def of_values(values: Mapping[tuple[int, str], bytes], context: Context, made: int, budget: float) -> Snapshot:

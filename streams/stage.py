@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from audit.finding import Finding
 from streams.detections import Detections
@@ -12,6 +12,7 @@ from streams.store import Entry
 
 Item = TypeVar("Item")
 State = TypeVar("State")
+Unheard = Literal["shadow", "excused", "explained", "observed", "gap"]
 
 
 class Message(NamedTuple):
@@ -64,8 +65,8 @@ class Verdict(NamedTuple):
     repeats: int = 0
     findings: Sequence[Finding] = ()
     evicted: int = 0
-    unheard: Sequence[tuple[str, str]] = ()
-    """(rule id, "shadow" or "excused") of each match nobody is told of."""
+    unheard: Sequence[tuple[str, Unheard]] = ()
+    """(rule id, why) of each match nobody is told of; where paper explains it, (correlation id, why)."""
     compared: Sequence[Compared] = ()
 
 

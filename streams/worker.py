@@ -14,14 +14,17 @@ from typing import Any
 
 import faust
 
+from audit.finding import Version
 from streams.detections import Detections
 from streams.dispatch import Dispatch, now
 from streams.ending import told_to_end
 from streams.engine import NORMALISE, Engine
 from streams.health import Health
 from streams.kafka import ALERTS, EVENTS, FINDINGS, RAW, client_options
+from streams.ledger import Kept, Running, Withheld, by_process, ledger_of, writer_of
 from streams.memory import keep_tidy
 from streams.reload import Reload, keep_reloading
+from streams.requests import Requests
 from streams.settings import Settings
 from streams.transport import App, Chunks
 
@@ -60,6 +63,10 @@ def build(
     app = _app("auditwatch", settings)
     app.engine = engine = Engine(app, settings, detections, sources)
     health = Health(settings.listen, engine.missing)
+    ledger = writer_of(ledger_of(settings))
+    running = Running(ledger, by_process("worker"), now, detections.version)
+    withheld = Withheld(ledger, by_process("worker"), now)
+    requests = Requests(engine.tell)
 
     async def work(stage: str, stream: Any) -> None:
         await engine.start(adopt)
@@ -86,26 +93,38 @@ def build(
     async def revoked(_app: Any, revoked: Any, **_: Any) -> None:
         engine.revoked()
 
+    async def took(version: Version) -> None:
+        await running.took(version)
+        await requests.look(engine.detections, now())
+
     @app.task
     async def background() -> None:
         await health.start()
+        await running.began()
         duties = [engine.keep_rewinding(), engine.keep_looking(), engine.keep_passing(), engine.keep_comparing()]
-        duties += [engine.keep_sharing(), keep_tidy()]
+        duties += [engine.keep_sharing(), engine.keep_watching(), keep_tidy(), withheld.keep()]
+        duties.append(requests.look(engine.detections, now()))
         if reload:
-            duties.append(keep_reloading(reload, engine.swap, engine.tell, now))
+            duties.append(keep_reloading(reload, engine.swap, engine.tell, now, took))
         await asyncio.gather(*duties)
 
     @app.on_before_shutdown.connect
     async def closing(_app: Any, **_: Any) -> None:
         await health.stop()
         await engine.stop()
+        await withheld.tell()
+        await ledger.close()
 
     return app
 
 
-def build_dispatcher(settings: Settings, dispatch: Dispatch) -> App:
+def build_dispatcher(settings: Settings, dispatch: Dispatch, kept: Kept) -> App:
     """The dispatcher's app: audit.alerts into the outbox, and delivery while its one partition is ours."""
     app = _app("auditwatch-dispatcher", settings)
+
+    @app.task
+    async def background() -> None:
+        await kept.keep()
 
     @app.agent(_topic(app, ALERTS), name="dispatch")
     async def dispatch_agent(stream: Any) -> None:
@@ -127,6 +146,7 @@ def build_dispatcher(settings: Settings, dispatch: Dispatch) -> App:
     @app.on_before_shutdown.connect
     async def closing(_app: Any, **_: Any) -> None:
         await dispatch.owns(False)
+        await kept.close()
 
     return app
 

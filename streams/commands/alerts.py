@@ -3,45 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import click
-import msgspec
 from aiokafka.errors import KafkaError
 from rich.console import Console
 
 from alerting.alert import Alert, to_line
-from alerting.case import Action, Case, Refused, transition
+from alerting.case import Action, Case, Refused, Step, standing
+from alerting.casework import HOUR, MOST_HOURS, SNOOZE_HOURS, advance
 from alerting.console import render
+from alerting.ledger_record import recorded
 from alerting.notifier import Receipt
 from alerting.plain import plain
-from alerting.store import Entry, RedisAlertStore
+from alerting.store import AlertStore, Entry, RedisAlertStore
+from alerting.thread import line
 from audit.event import rfc3339
+from streams.commands.alerts_labels import labels_command
 from streams.commands.common import Unusable, config_option, problems, settings_of
-from streams.commands.out import echo_columns, json_option
+from streams.commands.out import echo_columns, json_option, out_path, output
 from streams.control import TEACHES, send, verdict_on
 from streams.dispatch import now
 from streams.kafka import KafkaProblem
 from streams.laptop import found
+from streams.ledger import login, writing
+from streams.offer import Offer, told
+from streams.offering import offered
 from streams.settings import SettingsError
 from streams.store import connect
 
 RESOLUTIONS: dict[str, Action] = {"true_positive": "resolve", "benign": "benign", "false_positive": "false_positive"}
 
 
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return "unknown"
-
-
 _alert = click.argument("alert_id", metavar="ID")
-by_option = click.option("--by", metavar="NAME", default=_login, show_default="your login name", help="Who does it.")
+by_option = click.option("--by", metavar="NAME", default=login, show_default="your login name", help="Who does it.")
 _note = click.option("--note", default="", help="Why, for whoever looks at it later.")
 
 
@@ -50,11 +48,16 @@ def command() -> None:
     """List, show, acknowledge and resolve alerts."""
 
 
+command.add_command(labels_command)
+
+
 @asynccontextmanager
-async def _store(config: Path | None) -> AsyncIterator[RedisAlertStore]:
-    store = RedisAlertStore(connect(found(settings_of(config), "redis")))
+async def _store(config: Path | None) -> AsyncIterator[AlertStore]:
+    settings = found(settings_of(config), "redis")
+    store = RedisAlertStore(connect(settings))
     try:
-        yield store
+        async with writing(settings) as ledger:
+            yield recorded(store, ledger, login(), now)
     finally:
         await store.close()
 
@@ -84,16 +87,7 @@ def list_command(config: Path | None, limit: int, as_json: bool) -> None:
 
 async def _newest(config: Path | None, limit: int) -> list[tuple[Alert, Receipt | None]]:
     async with _store(config) as store:
-        entries = await store.list(limit)
-        cases = await asyncio.gather(*(store.case(entry.alert.id) for entry in entries))
-        return [(_with(entry.alert, case), entry.receipt) for entry, case in zip(entries, cases, strict=True)]
-
-
-def _with(alert: Alert, case: Case | None) -> Alert:
-    """The alert as its case stands."""
-    if case is None:  # expired meanwhile
-        return alert
-    return msgspec.structs.replace(alert, status=case.status, resolution=case.resolution)
+        return [(standing(entry.alert, entry.case), entry.receipt) for entry in await store.list(limit)]
 
 
 def _row(alert: Alert, receipt: Receipt | None) -> tuple[str, ...]:
@@ -116,22 +110,23 @@ def show_command(alert_id: str, config: Path | None, as_json: bool) -> None:
       auditwatch alerts show 5f0c3b9d2a1e4f67
     """
     with problems():
-        entry, case = asyncio.run(_one(config, alert_id))
-    alert = _with(entry.alert, case)
+        entry = asyncio.run(_one(config, alert_id))
+    alert = standing(entry.alert, entry.case)
     if as_json:
         click.echo(to_line(alert))
         return
     Console(file=sys.stdout, highlight=False, emoji=False, markup=False).print(render(alert), soft_wrap=True)
-    for label, text in (("case", _standing(case)), ("delivery", _delivery(entry))):
+    history = [("", plain(line(step), 700)) for step in entry.case.steps]
+    for label, text in (("case", _standing(entry.case)), *history, ("delivery", _delivery(entry))):
         click.echo(f"  {label:<10} {text}")
 
 
-async def _one(config: Path | None, alert_id: str) -> tuple[Entry, Case]:
+async def _one(config: Path | None, alert_id: str) -> Entry:
     async with _store(config) as store:
-        entry, case = await store.get(alert_id), await store.case(alert_id)
-    if entry is None or case is None:
+        entry = await store.get(alert_id)
+    if entry is None:
         raise _unknown(alert_id)
-    return entry, case
+    return entry
 
 
 def _unknown(alert_id: str) -> Unusable:
@@ -140,6 +135,8 @@ def _unknown(alert_id: str) -> Unusable:
 
 def _standing(case: Case) -> str:
     text = f"{case.status} as {case.resolution}" if case.resolution else case.status
+    text += f", with {plain(case.assignee, 80)}" if case.assignee else ""
+    text += f", snoozed until {rfc3339(case.snoozed_until)}" if case.snoozed_until else ""
     text += f" by {plain(case.actor, 80)} at {rfc3339(case.at)}" if case.actor else ""
     return text + (f": {plain(case.note, 500)}" if case.note else "")
 
@@ -169,32 +166,95 @@ def ack_command(alert_id: str, config: Path | None, by: str, note: str) -> None:
     Examples:
       auditwatch alerts ack 5f0c3b9d2a1e4f67 --note "asking Alice"
     """
-    _act(config, alert_id, "ack", by, note)
+    _act(config, alert_id, Step("ack", by, now(), note))
+
+
+@command.command("snooze", short_help="look at it later")
+@_alert
+@config_option
+@click.option("--hours", type=click.IntRange(1, MOST_HOURS), default=SNOOZE_HOURS, show_default=True, help="How long.")
+@by_option
+@_note
+def snooze_command(alert_id: str, config: Path | None, hours: int, by: str, note: str) -> None:
+    """Acknowledge an alert for some hours; then it is open again and its message says so.
+
+    \b
+    Examples:
+      auditwatch alerts snooze 5f0c3b9d2a1e4f67 --hours 12 --note "Alice is back on Monday"
+    """
+    at = now()
+    _act(config, alert_id, Step("snooze", by, at, note, at + hours * HOUR))
+
+
+@command.command("reopen", short_help="it was not over")
+@_alert
+@config_option
+@by_option
+@_note
+def reopen_command(alert_id: str, config: Path | None, by: str, note: str) -> None:
+    """Reopen a resolved alert, also one that a resolution check closed. What the baseline learnt stays learnt.
+
+    \b
+    Examples:
+      auditwatch alerts reopen 5f0c3b9d2a1e4f67 --note "it happened again"
+    """
+    _act(config, alert_id, Step("reopen", by, now(), note))
 
 
 @command.command("resolve", short_help="say what it was")
 @_alert
 @config_option
 @click.option("--as", "resolution", required=True, type=click.Choice(list(RESOLUTIONS)), help="What it was.")
+@click.option("--exception", "out", type=out_path, help="With false_positive: write the exception offered there.")
 @by_option
 @_note
-def resolve_command(alert_id: str, config: Path | None, resolution: str, by: str, note: str) -> None:
+def resolve_command(alert_id: str, config: Path | None, resolution: str, out: Path | None, by: str, note: str) -> None:
     """Resolve an alert. Exit code 1 where somebody else did already: who and when is said.
 
     What the alert rests on was held: benign or false_positive lets the baseline learn it, true_positive drops it. Say
     the same resolution again to send this verdict again.
 
+    A false positive offers an exception of its rule, with what it would have excused, or says what is learnt and until
+    when. It is shown; it works once somebody puts it among the rules (--exception writes it there).
+
     \b
     Examples:
       auditwatch alerts resolve 5f0c3b9d2a1e4f67 --as benign --note "change CHG-1042"
+      auditwatch alerts resolve 5f0c3b9d2a1e4f67 --as false_positive --exception rules/exceptions/terraform.yml
     """
-    _act(config, alert_id, RESOLUTIONS[resolution], by, note)
+    if out and resolution != "false_positive":
+        raise click.UsageError("--exception goes with --as false_positive")
+    try:
+        _act(config, alert_id, Step(RESOLUTIONS[resolution], by, now(), note))
+    except click.exceptions.Exit:  # it was resolved before: what was offered can be seen again
+        _offer(config, alert_id, out)
+        raise
+    _offer(config, alert_id, out)
 
 
-def _act(config: Path | None, alert_id: str, action: Action, by: str, note: str) -> None:
+def _offer(config: Path | None, alert_id: str, out: Path | None) -> None:
     with problems():
-        case = asyncio.run(_moved(config, alert_id, action, by, note))
-        asyncio.run(_teach(config, alert_id, action))
+        made = asyncio.run(_offered(config, alert_id))
+    if made:
+        click.echo(told(made), err=True, nl=False)
+    if out is None:
+        return
+    if not any(one.exception for one in made):
+        raise Unusable("there is no exception to write: nothing is written")
+    with output(out) as stream:
+        stream.write(told([one for one in made if one.exception]).encode())
+
+
+async def _offered(config: Path | None, alert_id: str) -> list[Offer]:
+    async with _store(config) as store:
+        entry = await store.get(alert_id)
+        return await offered(settings_of(config), store, entry.alert, entry.case) if entry else []
+
+
+def _act(config: Path | None, alert_id: str, step: Step) -> None:
+    with problems():
+        case = asyncio.run(_moved(config, alert_id, step))
+        asyncio.run(_teach(config, alert_id, step.action))
     if isinstance(case, Refused):
         click.echo(case.reason, err=True)
         raise click.exceptions.Exit(1)
@@ -203,7 +263,8 @@ def _act(config: Path | None, alert_id: str, action: Action, by: str, note: str)
 
 async def _teach(config: Path | None, alert_id: str, action: Action) -> None:
     """Tells the baselines of a resolution, unless the case stands as something else."""
-    entry, case = await _one(config, alert_id)
+    entry = await _one(config, alert_id)
+    case = entry.case
     resolution = case.resolution or ""
     if RESOLUTIONS.get(resolution) != action:
         return
@@ -219,11 +280,9 @@ async def _teach(config: Path | None, alert_id: str, action: Action) -> None:
         click.echo(f"what is held of it will be {done}: {people}", err=True)
 
 
-async def _moved(config: Path | None, alert_id: str, action: Action, by: str, note: str) -> Case | Refused:
-    """Takes the step against the newest case: whoever comes between is read, not overwritten."""
+async def _moved(config: Path | None, alert_id: str, step: Step) -> Case | Refused:
     async with _store(config) as store:
-        while case := await store.case(alert_id):
-            after = transition(case, action, by, now(), note)
-            if isinstance(after, Refused) or await store.save_case(after):
-                return after
-    raise _unknown(alert_id)
+        after = await advance(store, alert_id, step)
+    if after is None:
+        raise _unknown(alert_id)
+    return after

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import click
 import msgspec
 
+from alerting.ledger import Decision
 from alerting.plain import plain
 from streams import trail
 from streams.commands.alerts import by_option
@@ -20,6 +21,7 @@ from streams.control import forgetting, send
 from streams.dispatch import now
 from streams.kafka import partition_of
 from streams.laptop import found
+from streams.ledger import note
 from streams.pipeline import Score
 from streams.principal import Principal, baseline_key, memory_key
 from streams.settings import Settings
@@ -232,4 +234,5 @@ def forget_command(user: str, config: Path | None, reason: str, by: str, yes: bo
         if not yes:
             click.confirm(question, abort=True, err=True)
         asyncio.run(send(settings, [forgetting(user, now(), by, reason)]))
+    note(settings, Decision("baseline", user, now(), by, {"step": "forget", "reason": reason}))
     click.echo(f"{plain(user, 60)} will be forgotten as soon as the worker comes to it")

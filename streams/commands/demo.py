@@ -181,6 +181,7 @@ def report(show: Show) -> Iterator[str]:
     yield (
         f"{show.records} records sent, {counts.get('records', 0)} read, {counts.get('findings', 0)} findings, "
         f"{len(watch.alerts)} alerts in {show.so_far():.0f} s"
+        + (f", {len(watch.closed)} more closed as explained" if watch.closed else "")
     )
     if watch.first is not None:
         first, delay = watch.first - show.begun, watch.delay()

@@ -13,8 +13,13 @@ import click
 import msgspec
 
 from alerting import dispatcher
+from alerting.intake import enqueue_lines
+from alerting.ledger_record import recorded
+from alerting.live import Live
 from alerting.slack import SlackNotifier
 from alerting.store import AlertStore, MemoryAlertStore, RedisAlertStore
+from alerting.webhook import WebhookNotifier
+from streams.clicks import Declared, listener_of
 from streams.commands.common import (
     Unusable,
     config_option,
@@ -23,11 +28,13 @@ from streams.commands.common import (
     problems,
     settings_of,
 )
-from streams.dispatch import Dispatch, notifier_of, now
+from streams.dispatch import Dispatch, notifier_of, now, tell
 from streams.ending import end_on_sigterm
 from streams.kafka import ALERTS, ensure_topics
 from streams.laptop import found
-from streams.routing import routing_of
+from streams.ledger import Kept, by_process, writing
+from streams.recheck import Recheck
+from streams.routing import Watch, hash_of, routing_of
 from streams.settings import Settings, SettingsError
 from streams.store import connect
 from streams.worker import build_dispatcher, run
@@ -40,7 +47,10 @@ log = logging.getLogger(__name__)
 @click.option("--input", "lines", metavar="FILE|-", help="Deliver these Alert lines through the outbox, then end.")
 @log_level_option
 def command(config: Path | None, lines: str | None, log_level: str) -> None:
-    """Deliver alerts: to Slack with SLACK_BOT_TOKEN and AUDITWATCH_SLACK_CHANNEL, else to this terminal.
+    """Deliver alerts: to Slack with SLACK_BOT_TOKEN and AUDITWATCH_SLACK_CHANNEL, else to AUDITWATCH_WEBHOOK_URL, else
+    to this terminal.
+
+    What people click in Slack arrives over Socket Mode (SLACK_APP_TOKEN) or signed HTTP (AUDITWATCH_SLACK_HTTP).
 
     With AUDITWATCH_ROUTES a file says who hears of what and when (`auditwatch route check FILE`).
 
@@ -61,39 +71,61 @@ def command(config: Path | None, lines: str | None, log_level: str) -> None:
         end_on_sigterm()
         served = found(settings)
         asyncio.run(ensure_topics(served, [ALERTS]))
-        store = RedisAlertStore(connect(served))
         routing = routing_of(served, now())
-        run(build_dispatcher(served, Dispatch(store, notifier_of(served, routing.routes.default), routing)))
+        kept = Kept(served, by_process("dispatcher"), now, {"routes": hash_of(routing)})
+        store = recorded(RedisAlertStore(connect(served)), kept.ledger, kept.by, now)
+        notifier = notifier_of(served, routing.routes.default)
+        live = Live(routing, told=tell)
+        beside = [Watch(served, live, store.put, kept.ledger.write, now, kept.by).run]
+        if isinstance(notifier, SlackNotifier) and (
+            listener := listener_of(served, store, notifier, lambda: live.routing, kept.ledger)
+        ):
+            beside.append(listener.run)
+        company = Declared(served)
+        recheck = Recheck(store, company.now)
+        dispatch = Dispatch(store, notifier, live, *beside, company.keep_until, recheck.run, mend=recheck.mend)
+        run(build_dispatcher(served, dispatch, kept))
 
 
 async def _deliver_lines(settings: Settings, path: str) -> None:
     stop = asyncio.Event()
     for told in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(told, stop.set)
-    routing = routing_of(settings, now())
-    notifier = notifier_of(settings, routing.routes.default)
+    live = Live(routing_of(settings, now()))
+    notifier = notifier_of(settings, live.routing.routes.default)
     try:
         async with _outbox(settings) as store:
             with click.open_file(path, "rb") as file:
-                new = await dispatcher.enqueue_lines(store, file)
+                new = await enqueue_lines(store, file)
             if isinstance(store, MemoryAlertStore):
-                routing = msgspec.structs.replace(routing, routes=routing.routes.at_once())
+                _at_once(live)
             done = await dispatcher.run(
-                store, notifier, clock=now, sleep=asyncio.sleep, stop=stop, drain=True, routing=routing
+                store, notifier, clock=now, sleep=asyncio.sleep, stop=stop, drain=True, live=live
             )
     except ValueError as error:
         raise Unusable(f"{path}: {error}") from error
     except OSError as error:
         raise Unusable(f"{path}: {error.strerror or error}") from error
     finally:
-        if isinstance(notifier, SlackNotifier):
+        if isinstance(notifier, SlackNotifier | WebhookNotifier):
             await notifier.close()
     left = ", stopped before the rest" if stop.is_set() else ""
-    kept = {"muted": done.muted, "put into digests": done.gathered, "due later": done.waiting}
+    kept = {
+        "muted": done.muted,
+        "put into digests": done.gathered,
+        "explained": done.explained,
+        "due later": done.waiting,
+    }
     also = "".join(f", {number} {word}" for word, number in kept.items() if number)
     click.echo(f"{new} new alerts, {done.sent} deliveries, {done.refused} refused{also}{left}", err=True)
     if done.refused or left:
         raise click.exceptions.Exit(1)
+
+
+def _at_once(live: Live) -> None:
+    """An outbox that is forgotten: nothing waits in it, and each alert is looked for, since it may have been shown."""
+    live.routing = msgspec.structs.replace(live.routing, routes=live.routing.routes.at_once())
+    live.doubt_after = 0
 
 
 @asynccontextmanager
@@ -101,10 +133,14 @@ async def _outbox(settings: Settings) -> AsyncIterator[AlertStore]:
     try:
         store = RedisAlertStore(connect(found(settings, "redis")))
     except SettingsError:
-        log.warning("no Redis: the outbox is in memory, what is delivered is forgotten when this ends, nothing waits")
+        log.warning(
+            "no Redis: the outbox is in memory and forgotten when this ends, so nothing waits: what routes would hold "
+            "back (quiet hours, digests, budgets) goes out at once, and nothing escalates. Set AUDITWATCH_REDIS"
+        )
         yield MemoryAlertStore()
         return
     try:
-        yield store
+        async with writing(settings) as ledger:
+            yield recorded(store, ledger, by_process("dispatcher"), now)
     finally:
         await store.close()

@@ -14,18 +14,25 @@ from urllib.parse import urlsplit
 
 import click
 
-from alerting.notifier import Permanent, Retry
-from alerting.slack import SlackNotifier
+from alerting.ledger import keys_of
+from alerting.ledger_store import LedgerAway
+from alerting.route import Routes
+from alerting.route_read import RouteErrors, load_routes
 from audit.context import load_context
 from audit.sources import SOURCES
 from detectors.registry import Registry, default_model
-from rules.sigma import library, load
+from rules.sigma import load
 from rules.tests import run_tests
+from streams.commands import doctor_slack
 from streams.commands.common import PROBLEMS, config_option
 from streams.commands.out import echo_columns, echo_json, json_option
+from streams.dispatch import now
 from streams.embedded import INSTALL
 from streams.kafka import ALERTS, DEADLETTER, EVENTS, FINDINGS, RAW, incarnations
 from streams.laptop import found
+from streams.ledger import ledger_of
+from streams.load import rule_folders
+from streams.routing import routing_of
 from streams.settings import FILE, Settings, SettingsError, load_settings
 from streams.store import connect
 
@@ -34,7 +41,7 @@ SECONDS = 10.0
 PYTHONS = ((3, 11), (3, 12))
 
 State = Literal["ok", "warn", "fail"]
-Answer = tuple[State, str]
+Answer = doctor_slack.Answer
 
 
 class Check(NamedTuple):
@@ -45,23 +52,32 @@ class Check(NamedTuple):
     text: str
 
 
+class Asked(NamedTuple):
+    """Whether Slack may be asked, and whether something may be posted."""
+
+    slack: bool
+    post: bool
+
+
 @click.command()
 @config_option
-@click.option("--slack", is_flag=True, help="Also ask Slack whether it knows the token (auth.test).")
+@click.option("--slack", is_flag=True, help="Also ask Slack about the tokens, their scopes and the channels.")
+@click.option("--send-test", is_flag=True, help="Also post a message to the channel that says it is a test.")
 @json_option
-def command(config: Path | None, slack: bool, as_json: bool) -> None:
-    """Check Python, settings, context, rules, model, broker, Redis, the trail's folder and Slack.
+def command(config: Path | None, slack: bool, send_test: bool, as_json: bool) -> None:
+    """Check Python, settings, context, rules, model, routes, broker, Redis, the trail, the ledger and Slack.
 
-    Nothing is changed or created, and no secret is shown. One line each: ok, warn or fail, with what to do; exit code 1
-    when something fails.
+    Nothing is changed or created, and no secret is shown; only --send-test posts something. One line each: ok, warn or
+    fail, with what to do; exit code 1 when something fails.
 
     \b
     Examples:
       auditwatch doctor
       auditwatch doctor --config /etc/auditwatch.toml --slack
+      auditwatch doctor --send-test
       auditwatch doctor --json | jq -r 'select(.state == "fail") | .text'
     """
-    checks = list(_checks(config, slack))
+    checks = list(_checks(config, Asked(slack or send_test, send_test)))
     if as_json:
         for check in checks:
             echo_json(check._asdict())
@@ -71,7 +87,7 @@ def command(config: Path | None, slack: bool, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _checks(config: Path | None, slack: bool) -> Iterator[Check]:
+def _checks(config: Path | None, asked: Asked) -> Iterator[Check]:
     yield _examined("python", _python)
     try:
         settings = load_settings(config, os.environ)
@@ -82,10 +98,12 @@ def _checks(config: Path | None, slack: bool) -> Iterator[Check]:
     yield _examined("context", lambda: _context(settings))
     yield _examined("rules", lambda: _rules(settings))
     yield _examined("model", lambda: _model(settings))
+    yield _examined("routes", lambda: _routes(settings))
     yield _examined("broker", lambda: _answered(_broker(settings)))
     yield _examined("redis", lambda: _answered(_redis(settings)))
     yield _examined("trail", lambda: _trail(settings.trail))
-    yield _examined("slack", lambda: _slack(settings, slack))
+    yield _examined("ledger", lambda: _answered(_ledger(settings)))
+    yield from _slack(settings, asked)
 
 
 def _examined(what: str, examine: Callable[[], Answer]) -> Check:
@@ -136,7 +154,7 @@ def _context(settings: Settings) -> Answer:
 
 
 def _rules(settings: Settings) -> Answer:
-    rules = load(settings.rules or [library()])
+    rules = load(rule_folders(settings.rules))
     results = run_tests(rules)
     failed = [str(result) for result in results if not result.passed]
     if failed:
@@ -151,6 +169,15 @@ def _model(settings: Settings) -> Answer:
     which = f"{model.hash} of {settings.models}" if settings.models else f"{model.hash}, the one that ships"
     golden = f"{len(model.card.golden_rows)} golden rows score as they should"
     return "ok", f"{which}: {golden}, threshold {model.threshold:.2f}"
+
+
+def _routes(settings: Settings) -> Answer:
+    if settings.routes is None:
+        return "ok", "none: every alert goes to one place at once (AUDITWATCH_ROUTES)"
+    routing = routing_of(settings, now())
+    ended = [str(mute) for mute in routing.expired(now())]
+    listed = f"{settings.routes}: {len(routing.routes.routes)} routes, {len(routing.routes.mutes)} mutes"
+    return ("warn", f"{listed}; ended: {_first(chr(10).join(ended))}") if ended else ("ok", listed)
 
 
 async def _broker(settings: Settings) -> Answer:
@@ -227,25 +254,49 @@ def _trail(folder: Path) -> Answer:
     return "fail", f"{folder} cannot be made in {parent}: mend its permissions or set AUDITWATCH_TRAIL"
 
 
-def _slack(settings: Settings, ask: bool) -> Answer:
-    token, channel = settings.slack_bot_token, settings.slack_channel
-    if not token and not channel:
-        return "fail" if ask else "warn", "SLACK_BOT_TOKEN is not set: alerts go to the dispatcher's terminal"
-    if not token or not channel:
-        missing = "AUDITWATCH_SLACK_CHANNEL" if token else "SLACK_BOT_TOKEN"
-        return "fail", f"{missing} is not set: without both, alerts go to the dispatcher's terminal"
-    if not token.startswith("xoxb-"):
-        return "fail", "SLACK_BOT_TOKEN is no bot token: it begins with xoxb-"
-    if not ask:
-        return "ok", f"alerts go to {channel}; --slack asks Slack whether it knows the token"
-    return _answered(_whoami(settings))
-
-
-async def _whoami(settings: Settings) -> Answer:
-    notifier = SlackNotifier(settings.slack_bot_token, settings.slack_channel, settings.slack_base_url)
+async def _ledger(settings: Settings) -> Answer:
+    if not settings.ledger_key:
+        told = "its records bear no key, so whoever can write to Redis can rewrite them: set AUDITWATCH_LEDGER_KEY"
+        return "warn", f"{told} (`openssl rand -hex 32`)"
     try:
-        return "ok", f"{await notifier.whoami()}; alerts go to {settings.slack_channel}"
-    except (Permanent, Retry) as error:
+        ledger = ledger_of(found(settings, "redis"))
+    except SettingsError:
+        return "ok", "a key is set"
+    try:
+        span = await ledger.span()
+    except LedgerAway as error:
         return "fail", str(error)
     finally:
-        await notifier.close()
+        await ledger.close()
+    if span.key and span.key not in {key.name for key in keys_of(settings.ledger_key)}:
+        return "fail", f"AUDITWATCH_LEDGER_KEY is not the key {span.key} that the last record was made with"
+    return "ok", f"a key is set, {span.head.seq} records; anchors in {settings.ledger}"
+
+
+def _slack(settings: Settings, asked: Asked) -> Iterator[Check]:
+    routes = _routes_or_none(settings)
+    channel = settings.slack_channel or routes.default
+    known = _examined("slack", lambda: _told(doctor_slack.token(settings, channel, asked.slack)))
+    yield known
+    if known.state != "ok":
+        return
+    yield _examined("clicks", lambda: _told(doctor_slack.clicks(settings, asked.slack)))
+    if not asked.slack:
+        return
+    yield _examined("scopes", lambda: _answered(doctor_slack.scopes(settings)))
+    wanted = doctor_slack.channels_of(settings, routes)
+    yield _examined("channels", lambda: _answered(doctor_slack.channels(settings, wanted)))
+    if asked.post:
+        yield _examined("test", lambda: _answered(doctor_slack.send_test(settings, channel, now())))
+
+
+def _told(answer: Answer | doctor_slack.Examination) -> Answer:
+    return answer if isinstance(answer, tuple) else _answered(answer())
+
+
+def _routes_or_none(settings: Settings) -> Routes:
+    """The routes; none where they cannot be read, which is told already."""
+    try:
+        return load_routes(settings.routes, now()) if settings.routes else Routes()
+    except RouteErrors:
+        return Routes()

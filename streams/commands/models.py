@@ -7,11 +7,14 @@ from pathlib import Path
 import click
 import msgspec
 
+from alerting.ledger import Decision
 from detectors.model import Card, Model
 from detectors.registry import Registry, default_model, read_model
 from streams.commands.common import Unusable, config_option, problems, settings_of
 from streams.commands.lazy import Lazy
 from streams.commands.out import echo_columns, echo_json, json_option
+from streams.dispatch import now
+from streams.ledger import login, note
 
 registry_option = click.option(
     "--registry",
@@ -159,7 +162,9 @@ def publish_command(folder: Path | None, shipped: bool, registry: Path | None, c
     if shipped == (folder is not None):
         raise click.UsageError("give either DIR or --shipped")
     with problems():
-        click.echo(registry_of(registry, config).publish(read_model(folder) if folder else default_model()))
+        name = registry_of(registry, config).publish(read_model(folder) if folder else default_model())
+    click.echo(name)
+    _note(config, "publish", {"model": name})
 
 
 @command.command("shadow", short_help="let a model score beside the current one")
@@ -179,6 +184,7 @@ def shadow_command(model_id: str | None, off: bool, registry: Path | None, confi
         raise click.UsageError("give either ID or --off")
     with problems():
         registry_of(registry, config).shadow(model_id)
+    _note(config, "shadow", {"model": model_id or "off"})
     click.echo("no model in the shadow" if off else f"{model_id} scores in the shadow", err=True)
 
 
@@ -194,7 +200,9 @@ def promote_command(model_id: str, registry: Path | None, config: Path | None) -
       auditwatch models promote 1a2b3c4d5e6f7081
     """
     with problems():
+        before = registry_of(registry, config).current()
         registry_of(registry, config).promote(model_id)
+    _note(config, "promote", {"from": before or "", "to": model_id})
     click.echo(f"{model_id} is current", err=True)
 
 
@@ -209,4 +217,12 @@ def rollback_command(registry: Path | None, config: Path | None) -> None:
       auditwatch models rollback
     """
     with problems():
-        click.echo(registry_of(registry, config).rollback())
+        before = registry_of(registry, config).current()
+        name = registry_of(registry, config).rollback()
+    click.echo(name)
+    _note(config, "rollback", {"from": before or "", "to": name})
+
+
+def _note(config: Path | None, step: str, details: dict[str, str]) -> None:
+    """Tells the ledger, where there is a Redis to keep it."""
+    note(settings_of(config), Decision("models", step, now(), login(), details))

@@ -12,7 +12,7 @@ import click
 import msgspec
 from rich.console import Console
 
-from alerting.alert import Alert, finding_line, to_line
+from alerting.alert import EXPLAINED, Alert, finding_line, to_line
 from alerting.console import render
 from audit.event import AuditEvent
 from audit.event import to_line as event_line
@@ -68,7 +68,8 @@ def command(
     """Replay files as if they arrived now: the same findings and alerts as the worker, no broker, no Redis, no network.
 
     SOURCE names whose logs they are, or is `events` for AuditEvent lines or the trail's Parquet (a file or the
-    folder). One file keeps its order; several are merged by time. Without --alerts the alerts are shown here.
+    folder). One file keeps its order; several are merged by time. Without --alerts the alerts are shown here,
+    except those that declared paper explains.
 
     \b
     Examples:
@@ -121,15 +122,22 @@ def command(
 
 
 def _show(alerts: Sequence[Alert]) -> None:
+    """What people would be told."""
     console = Console(file=sys.stdout, highlight=False, emoji=False, markup=False)
     for alert in alerts:
-        console.print(render(alert), soft_wrap=True)
+        if alert.resolution != EXPLAINED:
+            console.print(render(alert), soft_wrap=True)
 
 
 def _summary(result: Replay) -> str:
-    text = f"{result.events} events, {len(result.findings)} findings, {len(result.alerts)} alerts"
+    closed = sum(alert.resolution == EXPLAINED for alert in result.alerts.values())
+    text = f"{result.events} events, {len(result.findings)} findings, {len(result.alerts) - closed} alerts"
+    if closed:
+        text += f", {closed} more closed as explained"
     if result.repeats:
         text += f", {result.repeats} events delivered twice and counted once"
+    if result.observed:
+        text += f", {result.observed.total()} uses of access only observed (auditwatch access report shows them)"
     if result.faults:
         text += f", {len(result.faults)} faults (first: {result.faults[0].error})"
     if result.rejects:

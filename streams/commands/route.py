@@ -72,7 +72,7 @@ def explain_command(
     settings, moment = settings_of(config), _moment(at)
     alerts: list[tuple[Alert, int | None]] = []
     with problems():
-        routing = routing_of(settings, moment, file)
+        routing = routing_of(settings, now(), file)
         if lines is not None:
             alerts += [(alert, None) for alert in _read(lines)]
         else:

@@ -23,7 +23,15 @@ SENSITIVE = {
 }
 RESTORE = f"arn:aws:iam::{ACCOUNTS['data']}:role/acorn-restore"
 _CHANGES = ["iam:AttachRolePolicy", "ec2:AuthorizeSecurityGroupIngress", "rds:ModifyDBInstance", "rds:CreateDBSnapshot"]
-_HELPDESK = ["user.mfa.factor.reset_all", "user.account.reset_password", "user.account.unlock", "user.lifecycle.*"]
+_MORE = {"sre": _CHANGES, "data": ["secretsmanager:GetSecretValue"]}
+"""What a team may do that its ordinary work does not need."""
+_HELPDESK = [
+    "user.mfa.factor.reset_all", "user.account.reset_password", "user.account.unlock", "user.lifecycle.*",
+    "group.user_membership.*",
+]  # fmt: skip
+_DEVELOPERS = ["repo.actions_enabled"]
+_LEADS = ["integration_installation.*", "team.add_member", "team.remove_member"]
+_OWN_KEYS = ["iam:ListAccessKeys", "iam:CreateAccessKey", "iam:DeleteAccessKey"]
 _SERVICE_ROLES: tuple[Row, ...] = (
     {"name": "aws-ci", "system": "aws", "account": "prod", "actions": ["ecr:*"], "resources": ["*"]},
     {"name": "github-ci", "system": "github", "repos": [f"{COMPANY}/*"], "permission": "write"},
@@ -79,8 +87,11 @@ def roles_of(person: Person, squad: str) -> list[str]:
         return [str(role["name"]) for role in _SERVICE_ROLES if str(role["name"]).partition("-")[2] == person.id]
     names = [f"okta-{person.team}"]
     names += [f"aws-{squad}-{account}" for account, _ in PERMISSION_SETS.get(person.team, ())]
+    if person.iam_user:
+        names += ["aws-own-keys", *(["aws-data-prod"] if person.team == "data" else [])]
     if person.github:
         names += ["github-read", f"github-{squad}-write"]
+        names += ["github-lead"] if person.title.endswith("Lead") else []
     if person.kubernetes:
         names.append(f"k8s-{squad}")
     return names
@@ -128,7 +139,7 @@ def _identities(stage: Stage, person: Person) -> dict[str, list[str]]:
 
 @cache
 def _actions(team: str) -> tuple[str, ...]:
-    return (*sorted(call.action for call in CALLS[team]), "signin:ConsoleLogin", "sts:GetCallerIdentity")
+    return tuple(dict.fromkeys((*sorted(call.action for call in CALLS[team]), "signin:ConsoleLogin")))
 
 
 def _roles(users: int) -> Iterator[Row]:
@@ -136,6 +147,9 @@ def _roles(users: int) -> Iterator[Row]:
         if team != "everyone":
             yield _okta_role(team)
     yield {"name": "github-read", "system": "github", "repos": [f"{COMPANY}/*"], "permission": "read"}
+    yield {"name": "github-lead", "system": "github", "repos": [f"{COMPANY}/*"], "actions": list(_LEADS)}
+    yield _aws_role("aws-own-keys", "prod", _OWN_KEYS, "${user}")
+    yield _aws_role("acorn-restore", "data", ["rds:DescribeDBSnapshots", "s3:GetObject"], "acorn-backups")
     for squad in squads(users):
         yield from _squad_roles(squad, "engineering", [squad])
     yield from _squad_roles("sre", "sre", ["*"])
@@ -143,6 +157,10 @@ def _roles(users: int) -> Iterator[Row]:
         yield from _squad_roles(team, team, [])
     yield {"name": "aws-administrator-prod", "system": "aws", "account": "prod", "actions": ["*"], "resources": ["*"]}
     yield from ({**role} for role in _SERVICE_ROLES)
+
+
+def _aws_role(name: str, account: str, actions: list[str], resource: str) -> Row:
+    return {"name": name, "system": "aws", "account": account, "actions": list(actions), "resources": [resource]}
 
 
 def _okta_role(team: str) -> Row:
@@ -154,14 +172,16 @@ def _okta_role(team: str) -> Row:
 def _squad_roles(squad: str, team: str, namespaces: list[str]) -> Iterator[Row]:
     everywhere = team in ("sre", "security")
     resources = ["*"] if everywhere else [f"*{squad}*", "i-*", "vol-*", "sg-*", "primary"]
-    actions = [*_actions(team), *(_CHANGES if team == "sre" else [])]
-    for account, _ in PERMISSION_SETS[team]:
+    actions = [*_actions(team), *_MORE.get(team, [])]
+    accounts = [account for account, _ in PERMISSION_SETS[team]] + (["prod"] if team == "data" else [])
+    for account in accounts:  # of the data team some have an old key in production
         row: Row = {"name": f"aws-{squad}-{account}", "system": "aws", "account": account, "squad": squad}
         row |= {"actions": actions[:], "resources": resources[:]}
         yield row | {"may_assume": [RESTORE]} if team == "sre" and account == "prod" else row
     own = [f"{COMPANY}/{repo}" for repo in repos(squad)]
     if team != "finance":
-        yield {"name": f"github-{squad}-write", "system": "github", "repos": own, "permission": "write", "squad": squad}
+        writing: Row = {"name": f"github-{squad}-write", "system": "github", "repos": own, "permission": "write"}
+        yield writing | {"actions": list(_DEVELOPERS), "squad": squad}
     if namespaces:
         verbs = sorted({verb for verb, _, _ in REQUESTS[team]})
         resources = sorted({resource + (f"/{sub}" if sub else "") for _, resource, sub in REQUESTS[team]})

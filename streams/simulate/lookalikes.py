@@ -93,14 +93,15 @@ def approved_app(scene: Scene) -> Deeds:
 def access_request(scene: Scene) -> Deeds:
     """The helpdesk puts somebody into groups over some days, each time on an approved request of theirs."""
     asking = scene.rng.choice([p for p in scene.stage.employed(scene.day) if p.id != scene.person.id])
-    lead, squad = scene.stage.lead("it-helpdesk"), asking.squad or asking.team
-    approver = lead if lead != asking.id else scene.stage.lead("sre")
+    squad = asking.squad or asking.team
+    approver = _helpdesk_approver(scene, asking.id)
     for moment, today in [*scene.workdays(6)][::2]:
+        group = f"{squad}-{scene.rng.choice(_GROUPS)}"
         scene.stage.paper.ticket(
             "access", asking.id, approver, (moment - HOUR, moment + 2 * HOUR),
-            subject=asking.id, system="okta", resource=f"{squad}-readers",
+            subject=asking.id, system="okta", resource=group,
         )  # fmt: skip
-        targets = [okta.user(asking), okta.group(f"{squad}-{scene.rng.choice(_GROUPS)}")]
+        targets = [okta.user(asking), okta.group(group)]
         yield okta.session(today.seat).event(moment, "group.user_membership.add", targets, uri="/api/v1/groups")
 
 
@@ -144,7 +145,7 @@ def helpdesk_reset(scene: Scene) -> Deeds:
     session = okta.session(scene.usual())
     locked = scene.rng.choice([p for p in scene.stage.employed(scene.day) if p.id != scene.person.id])
     scene.stage.paper.ticket(
-        "helpdesk", locked.id, scene.stage.lead("it-helpdesk"), (scene.start, scene.start + 2 * HOUR),
+        "helpdesk", locked.id, _helpdesk_approver(scene, locked.id), (scene.start, scene.start + 2 * HOUR),
         subject=locked.id, system="okta", resource=locked.email,
     )  # fmt: skip
     for moment, type_ in zip(
@@ -182,6 +183,12 @@ def _ticket(scene: Scene, type_: str, length: int, **more: str) -> str:
     window = (scene.start - 15 * MINUTE, scene.start + length)
     approver = next(p.id for p in scene.stage.company.people if p.id != scene.person.id and p.title.endswith("Lead"))
     return scene.stage.paper.ticket(type_, scene.person.id, approver, window, subject=scene.person.id, **more)
+
+
+def _helpdesk_approver(scene: Scene, asking: str) -> str:
+    """The helpdesk's lead, or another one where the lead asks or serves."""
+    lead = scene.stage.lead("it-helpdesk")
+    return lead if lead not in (asking, scene.person.id) else scene.stage.lead("sre")
 
 
 def _oncall(stage: Stage, day: int) -> list[Person]:

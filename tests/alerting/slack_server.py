@@ -26,13 +26,21 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.alerting.socket_server import SocketServer
+
 TOKEN = "xoxb-a-token-for-tests"
 BOT = "B0AUDIT"
+TEAM = "T0TEAM"
 LIMITS = {"header": 150, "section": 3000, "field": 2000, "context": 3000}
 FIELDS = {
     "header": {"type", "text", "block_id"},
     "section": {"type", "text", "fields", "accessory", "block_id"},
     "context": {"type", "elements", "block_id"},
+    "actions": {"type", "elements", "block_id"},
+}
+ELEMENTS = {
+    "button": {"type", "action_id", "text", "value", "style", "url", "confirm", "accessibility_label"},
+    "overflow": {"type", "action_id", "options", "confirm"},
 }
 
 
@@ -42,16 +50,23 @@ class SlackServer:
     plan: deque[str] = field(default_factory=deque)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     messages: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)  # (channel, ts) -> body
+    files: dict[str, bytes] = field(default_factory=dict)  # id -> content
+    shared: list[tuple[str, str, str]] = field(default_factory=list)  # (file's title, channel, thread)
+    whispers: list[tuple[str, str]] = field(default_factory=list)  # (user, text)
     connections: set[tuple[str, int]] = field(default_factory=set)
     shown: dict[str, float] = field(default_factory=dict)  # alert id -> when it was shown first
     url: str = ""
     page: int = 5
     now: Callable[[], float] = lambda: 1769860800.0
+    sockets: SocketServer | None = None  # its part for Socket Mode
 
     async def __aenter__(self) -> SlackServer:
         app = web.Application()
+        if self.sockets:
+            self.sockets.join(app)
         app.router.add_post("/api/{method}", self._handle)
         app.router.add_get("/api/{method}", self._handle)
+        app.router.add_post("/upload/{id}", self._upload)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -67,8 +82,12 @@ class SlackServer:
 
     @property
     def posts(self) -> list[dict[str, Any]]:
-        """The messages that people see."""
-        return list(self.messages.values())
+        """The messages that people see in channels."""
+        return [message for message in self.messages.values() if "thread_ts" not in message]
+
+    def thread(self, ts: str) -> list[str]:
+        """What was said in a thread."""
+        return [message["text"] for message in self.messages.values() if message.get("thread_ts") == ts]
 
     def step(self, reading: bool) -> str:
         """What the next call meets; the plan is for those that write."""
@@ -108,6 +127,13 @@ class SlackServer:
             return web.Response(text="ok")
         return web.json_response(answer)
 
+    async def _upload(self, request: web.Request) -> web.Response:
+        content = await request.read()
+        if len(content) != len(self.files[request.match_info["id"]]):
+            return web.Response(status=400)
+        self.files[request.match_info["id"]] = content
+        return web.Response(text="OK - 3")
+
     def _reset(self, request: web.Request) -> web.Response:
         assert request.transport
         request.transport.abort()
@@ -117,17 +143,31 @@ class SlackServer:
         if authorization != f"Bearer {TOKEN}":
             return {"ok": False, "error": "invalid_auth"}
         if method == "auth.test":
-            return {"ok": True, "user": "auditwatch", "team": "Example", "url": self.url, "bot_id": BOT}
+            us = {"user": "auditwatch", "team": "Example", "team_id": TEAM, "bot_id": BOT}
+            return {"ok": True, "url": self.url, **us}
         if method == "conversations.list":
             known = [{"id": value, "name": name[1:]} for name, value in self.channels.items() if name.startswith("#")]
             return {"ok": True, "channels": known}
         if method == "conversations.open" and body["users"] in self.channels:
             return {"ok": True, "channel": {"id": self.channels[body["users"]]}}
-        channel = self.channels.get(body.get("channel", ""))
+        if method == "files.getUploadURLExternal":
+            self.files[name := f"F{len(self.files)}"] = b"?" * int(body["length"])
+            return {"ok": True, "upload_url": self.url.replace("/api/", f"/upload/{name}"), "file_id": name}
+        channel = self.channels.get(body.get("channel", body.get("channel_id", "")))
         if channel is None:
             return {"ok": False, "error": "channel_not_found"}
         if method == "conversations.history":
             return self._history(channel, body)
+        if method == "conversations.replies":
+            return self._replies(channel, body)
+        if method == "files.completeUploadExternal":
+            self.shared += [(one["title"], channel, body["thread_ts"]) for one in body["files"]]
+            return {"ok": True, "files": body["files"]}
+        if method == "chat.postEphemeral":
+            self.whispers.append((body["user"], body["text"]))
+            return {"ok": True, "message_ts": "1.1"}
+        if "thread_ts" in body and (channel, body["thread_ts"]) not in self.messages:
+            return {"ok": False, "error": "thread_not_found"}
         faults = complaints(body)
         if faults:
             return {"ok": False, "error": "invalid_blocks", "errors": faults}
@@ -136,7 +176,7 @@ class SlackServer:
             return {"ok": False, "error": "message_not_found"}
         if method == "chat.update" and len(body["text"].encode()) > 4000:
             return {"ok": False, "error": "msg_too_long"}
-        if "metadata" in body:
+        if "metadata" in body and "thread_ts" not in body:
             self.shown.setdefault(str(body["metadata"].get("event_payload", {}).get("alert_id")), self.now())
         self.messages[channel, ts] = {"bot_id": BOT, **body, "ts": ts}
         return {"ok": True, "channel": channel, "ts": ts, "message": {"text": body["text"]}}
@@ -147,7 +187,22 @@ class SlackServer:
             message
             for (place, ts), message in sorted(self.messages.items(), key=lambda item: item[0][1], reverse=True)
             if place == channel and float(ts) > float(body.get("oldest", 0))
+            if "thread_ts" not in message or message.get("reply_broadcast")
         ]
+        return self._paged(mine, body)
+
+    def _replies(self, channel: str, body: dict[str, Any]) -> dict[str, Any]:
+        """The message and its replies, oldest first."""
+        if (channel, body["ts"]) not in self.messages:
+            return {"ok": False, "error": "thread_not_found"}
+        mine = [
+            message
+            for (place, ts), message in sorted(self.messages.items())
+            if place == channel and body["ts"] in (ts, message.get("thread_ts"))
+        ]
+        return self._paged(mine, body)
+
+    def _paged(self, mine: list[dict[str, Any]], body: dict[str, Any]) -> dict[str, Any]:
         if not body.get("include_all_metadata"):
             mine = [{key: value for key, value in message.items() if key != "metadata"} for message in mine]
         start = int(body.get("cursor") or 0)
@@ -166,6 +221,9 @@ def complaints(body: dict[str, Any]) -> list[str]:
             faults.append(f"unknown type or property in /blocks/{number}")
         if block["type"] == "section" and "text" not in block and not block.get("fields"):
             faults.append(f"empty section /blocks/{number}")
+        if block["type"] == "actions":
+            faults += _action_complaints(block["elements"], f"/blocks/{number}")
+            continue
         if len(block.get("fields", ())) > 10 or len(block.get("elements", ())) > 10:
             faults.append(f"too many parts in /blocks/{number}")
         parts = [(LIMITS[block["type"]], block["text"])] if "text" in block else []
@@ -178,6 +236,25 @@ def complaints(body: dict[str, Any]) -> list[str]:
         faults.append("msg_blocks_too_long")
     if len(json.dumps(body.get("metadata", {}))) > 16_000:
         faults.append("metadata_too_large")
+    return faults
+
+
+def _action_complaints(elements: list[dict[str, Any]], place: str) -> list[str]:
+    """What Slack would refuse in buttons and menus."""
+    faults = [] if 1 <= len(elements) <= 25 else [f"must be 1 to 25 elements in {place}"]
+    if len({one["action_id"] for one in elements}) < len(elements):
+        faults.append(f"action_id is not unique in {place}")
+    for one in elements:
+        if one["type"] not in ELEMENTS or not set(one) <= ELEMENTS[one["type"]] or len(one["action_id"]) > 255:
+            faults.append(f"unknown type, property or a long action_id in {place}")
+        if one["type"] == "overflow" and not 1 <= len(one["options"]) <= 5:
+            faults.append(f"must be 1 to 5 options in {place}")
+        if one.get("style", "primary") not in ("primary", "danger") or len(one.get("value", "")) > 2000:
+            faults.append(f"unknown style or a long value in {place}")
+        faults += _text_complaints(one["text"], 75, place) if "text" in one else []
+        for option in one.get("options", ()):
+            faults += _text_complaints(option["text"], 75, place)
+            faults += [f"a long value in {place}"] if not 1 <= len(option["value"]) <= 150 else []
     return faults
 
 

@@ -7,16 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerting.alert import Alert, finding_line, from_line, gravity, to_line
+from audit.brief import EventBrief, Measure
 from audit.finding import Finding, Version
 from tests.alerting.conftest import NOON, a_finding, an_alert
 
 CONTRACT = {
     *("id", "time", "severity", "risk", "principal", "entity", "title", "summary", "findings", "event_ids", "reasons"),
-    *("attack", "version", "key", "count", "revision", "status", "resolution"),
+    *("attack", "version", "key", "count", "revision", "status", "resolution", "evidence", "measures"),
 }
 FINDING_CONTRACT = {
     *("id", "time", "kind", "detection", "title", "severity", "risk", "principal", "entity", "event_ids", "reasons"),
-    *("attack", "version"),
+    *("attack", "version", "evidence", "measures", "runbook"),
 }
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -24,6 +25,10 @@ severities = st.sampled_from(["low", "medium", "high", "critical"])
 times = st.integers(0, 4_000_000_000_000_000)
 versions = st.builds(Version, texts, texts, texts)
 ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+words = st.lists(texts, max_size=3).map(tuple)
+briefs = st.lists(st.builds(EventBrief, times, *[texts] * 9), max_size=3).map(tuple)
+numbers = st.floats(0, 1e9, allow_nan=False)
+measures = st.lists(st.builds(Measure, texts, numbers, numbers), max_size=3).map(tuple)
 findings = st.builds(
     Finding,
     id=ids,
@@ -40,6 +45,9 @@ findings = st.builds(
     attack=st.lists(texts, max_size=3).map(tuple),
     version=versions,
     author=texts,
+    evidence=briefs,
+    measures=measures,
+    runbook=words,
 )
 alerts = st.builds(
     Alert,
@@ -61,6 +69,8 @@ alerts = st.builds(
     revision=st.integers(0, 10**6),
     status=st.sampled_from(["open", "acknowledged", "resolved", "reopened"]),
     resolution=st.none() | texts,
+    evidence=briefs,
+    measures=measures,
 )
 
 
@@ -74,7 +84,7 @@ def test_a_line_has_exactly_the_fields_of_the_contract() -> None:
 
 def test_findings_in_a_line_have_the_contract_s_fields_and_the_rule_s_author() -> None:
     finding = json.loads(to_line(an_alert()))["findings"][0]
-    assert set(finding) == FINDING_CONTRACT | {"author"}
+    assert set(finding) == FINDING_CONTRACT | {"author", "explained", "doubts"}
     assert finding["time"] == "2026-01-31T12:00:00.000Z"
     assert json.loads(finding_line(a_finding())) == json.loads(to_line(an_alert(severity="medium")))["findings"][0]
 

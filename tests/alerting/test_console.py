@@ -5,11 +5,14 @@ from io import StringIO
 import pytest
 from hypothesis import given, settings
 
+from alerting import slack_message
 from alerting.alert import Alert
+from alerting.case import Case
 from alerting.console import ConsoleNotifier, render
 from alerting.notifier import Permanent, Receipt
+from tests.alerting import samples
 from tests.alerting.conftest import a_finding, an_alert
-from tests.alerting.test_slack import hostile_alerts
+from tests.alerting.hostile import hostile_alerts, hostile_cases
 
 
 class Terminal(StringIO):
@@ -26,12 +29,37 @@ async def shown(alert: Alert, previous: Receipt | None = None) -> str:
 async def test_the_block_says_who_what_why_and_what_to_do() -> None:
     text = await shown(an_alert(severity="critical", count=3, entity="ip:203.0.113.9"))
     for needed in (
-        *("CRITICAL", "Root login", "who        alice", "where      ip:203.0.113.9", "75 of 100, findings: 3"),
-        *("why        - root was used from a new country", "what to do - ", "rules by   Florian Roth", "T1078.004"),
-        an_alert().id,
+        *("CRITICAL", "Root login", "who        alice, address 203.0.113.9", "risk       75 of 100, 3 findings"),
+        *("so what    An account", "when       31 Jan 12:00 UTC, 2 events", "state      open, nobody has it yet"),
+        *("why        - root was used from a new country", "what to do 1. End the sessions of alice"),
+        *("rules by Florian Roth", "T1078.004 Valid Accounts: Cloud Accounts", an_alert().id),
     ):
-        assert needed in text
+        assert needed in text, needed
     assert "\x1b" not in text, "no colour where the stream is no terminal"
+
+
+async def test_the_order_is_that_of_slack() -> None:
+    """What a team learns in the terminal it finds in Slack at the same place."""
+    text = render(samples.anomaly()).plain
+    labels = [line[2:12].strip() for line in text.splitlines()[1:] if line[2:12].strip()]
+    assert labels == ["who", "so what", "when", "risk", "state", "why", "numbers", "what to do", "events"]
+    slack = "\n".join(part["text"]["text"] for part in slack_message.render(samples.anomaly()).blocks if "text" in part)
+    places = [
+        slack.index(word) for word in ("Who", "So what", "When", "Risk", "State", "Why", "Usual", "What to do", "*Ev")
+    ]
+    assert places == sorted(places)
+
+
+def test_who_left_the_case_how_is_told() -> None:
+    alert, case = samples.resolved()
+    assert "state      resolved as harmless by dana.kim, 31 Jan 12:31 UTC: partner export" in render(alert, case).plain
+
+
+def test_a_notice_says_what_and_why() -> None:
+    text = render(samples.quiet_digest()).plain
+    assert "what       6 alerts that did not need a message each" in text
+    assert "why        - medium: Repository made public" in text
+    assert "what  " not in render(samples.escalation()).plain
 
 
 async def test_a_receipt_is_given_and_an_update_is_marked() -> None:
@@ -51,9 +79,9 @@ async def test_a_terminal_gets_colour(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(hostile_alerts)
-def test_nothing_from_the_log_acts_on_the_terminal(alert: Alert) -> None:
-    text = render(alert).plain
+@given(hostile_alerts, hostile_cases)
+def test_nothing_from_the_log_acts_on_the_terminal(alert: Alert, case: Case | None) -> None:
+    text = render(alert, case).plain
     assert text.replace("\n", "").isprintable()
     assert len(text) < 12_000
 
@@ -66,8 +94,8 @@ async def test_markup_and_emoji_codes_of_the_log_stay_text() -> None:
 async def test_many_reasons_are_counted_and_authors_named_once() -> None:
     twice = tuple(a_finding(author=author) for author in ("A", "B", "A", ""))
     text = await shown(an_alert(reasons=tuple(f"reason {number}" for number in range(20)), findings=twice))
-    assert "and 12 more" in text
-    assert "rules by   A, B\n" in text
+    assert "and 16 more reasons" in text
+    assert "rules by A, B\n" in text
 
 
 async def test_a_closed_stream_is_a_permanent_problem() -> None:

@@ -15,6 +15,7 @@ from alerting.alert import Alert
 from alerting.dispatcher import run
 from alerting.slack import SlackNotifier
 from alerting.store import RedisAlertStore
+from audit.finding import SEVERITIES
 from tests.alerting.conftest import SECOND, an_alert
 from tests.alerting.slack_server import TOKEN, SlackServer
 
@@ -64,17 +65,20 @@ async def deliver(
         filling = asyncio.create_task(fill())
         for _ in range(kills):
             await _run(store, server, random.Random(seed).uniform(1.0, 2.0) + over / (kills + 1))
-        await filling
+        await _run(store, server, filling)
         await _run(store, server, None)
         return server, {name: server.shown[name] - at for name, at in put.items()}
 
 
-async def _run(store: RedisAlertStore, server: SlackServer, seconds: float | None) -> None:
-    """One dispatcher, killed after so many seconds, or until the outbox is empty."""
+async def _run(store: RedisAlertStore, server: SlackServer, seconds: float | asyncio.Task[None] | None) -> None:
+    """One dispatcher: killed after so many seconds, told to end when a task has ended, or until the outbox is empty."""
     notifier, stop = ByOwner(TOKEN, "C0", server.url), asyncio.Event()
     drain = seconds is None
     task = asyncio.create_task(run(store, notifier, clock=now, sleep=asyncio.sleep, stop=stop, drain=drain))
-    if drain:
+    if isinstance(seconds, asyncio.Task):
+        await seconds
+        stop.set()
+    if seconds is None or isinstance(seconds, asyncio.Task):
         await asyncio.wait_for(task, 300)
     else:
         await asyncio.sleep(seconds)
@@ -112,3 +116,41 @@ async def test_two_hundred_over_ten_channels_and_three_kills(
 
 def _alert_of(post: dict[str, object]) -> str:
     return post["metadata"]["event_payload"]["alert_id"]  # type: ignore[index, no-any-return]
+
+
+class Shut(SlackServer):
+    """Refuses every message until it opens."""
+
+    opens = 0.0
+
+    def step(self, reading: bool) -> str:
+        return "429:20" if time.time() < self.opens and not reading else super().step(reading)
+
+
+async def through_429(store: RedisAlertStore, seconds: float, count: int) -> SlackServer:
+    """Puts alerts of all severities in while Slack refuses everything for so many seconds, and drains."""
+    async with Shut(channels={f"C{n}": f"C{n}" for n in range(3)}, now=time.time, page=100) as server:
+        server.opens = time.time() + seconds
+        notifier, stop = ByOwner(TOKEN, "C0", server.url), asyncio.Event()
+        task = asyncio.create_task(run(store, notifier, clock=now, sleep=asyncio.sleep, stop=stop))
+        for n in range(count):
+            await store.put(an_alert(n, principal=str(n % 3), severity=SEVERITIES[n % 4], time=now()))
+            await asyncio.sleep(seconds / count)
+        stop.set()
+        await task
+        await asyncio.wait_for(
+            run(store, notifier, clock=now, sleep=asyncio.sleep, stop=asyncio.Event(), drain=True), 300
+        )
+        await notifier.close()
+        return server
+
+
+@pytest.mark.slow
+async def test_ten_minutes_of_429_for_real(redis_store: RedisAlertStore) -> None:
+    """tests/alerting/test_storms.py has them in virtual time."""
+    server = await through_429(redis_store, 600, 120)
+    assert Counter(map(_alert_of, server.posts)) == Counter({an_alert(n).id: 1 for n in range(120)})
+    rank, owner = ({an_alert(n).id: n % parts for n in range(120)} for parts in (4, 3))
+    for channel in range(3):
+        mine = [rank[name] for name in sorted(server.shown, key=server.shown.__getitem__) if owner[name] == channel]
+        assert mine == sorted(mine, reverse=True), "the gravest first"

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerting import risk
-from alerting.alert import Alert
+from alerting.alert import EXPLAINED, Alert
 from alerting.risk import EPISODE, EPISODES, EVENTS, SEEN, RiskState, fold
+from audit.brief import EventBrief, Measure
 from audit.event import rfc3339
 from audit.finding import Finding
 from tests.alerting.conftest import HOUR, NOON, a_finding
@@ -42,6 +43,11 @@ drafts: st.SearchStrategy[dict[str, Any]] = st.builds(
     event_ids=st.lists(st.sampled_from(["e1", "e2", "e3", "e4"]), max_size=3).map(tuple),
     reasons=st.lists(st.sampled_from(["because", "new country", "odd hour"]), max_size=2).map(tuple),
     attack=st.lists(st.sampled_from(["T1078", "T1110"]), max_size=1).map(tuple),
+    evidence=st.lists(st.builds(EventBrief, st.integers(0, 40), st.sampled_from("abc")), max_size=9).map(tuple),
+    measures=st.lists(
+        st.builds(Measure, st.sampled_from("abcdefghij"), st.floats(0, 9), st.floats(0, 9)), max_size=4
+    ).map(tuple),
+    explained=st.sampled_from(["", "", "change CHG-1 approved by mira", "incident INC-2 approved by noah"]),
 )
 
 
@@ -275,3 +281,102 @@ def test_a_finding_that_grew_needs_to_bring_only_what_is_new(parts: list[set[int
         assert (brought, same) == (whole, alerts)
     assert whole is not None
     assert whole.episodes[0].event_ids == tuple(sorted(known)[:EVENTS])
+
+
+def test_an_alert_shows_its_first_and_last_events_and_the_highest_numbers() -> None:
+    """Bounded, however many there are; the representatives no longer carry them."""
+    events = [EventBrief(NOON + number, f"e{number}") for number in range(50)]
+    findings = [
+        made(number, detection="r", severity="high", evidence=(event,), measures=(Measure("events", number, 3.0),))
+        for number, event in enumerate(events)
+    ]
+    (alert,) = folded(findings)[1].values()
+    assert alert.evidence == (*events[: risk.EARLIEST], *events[-risk.LATEST :])
+    assert alert.measures == (Measure("events", 49, 3.0),)
+    assert all(not finding.evidence and not finding.measures for finding in alert.findings)
+
+
+def test_numbers_are_bounded_too() -> None:
+    many = tuple(Measure(f"number {number:02}", 9.0, 1.0) for number in range(20))
+    (alert,) = folded([made(1, severity="high", measures=many)])[1].values()
+    assert alert.measures == many[: risk.MEASURES]
+
+
+CHG = "change CHG-1 approved by mira until 2026-01-31 14:00 UTC"
+
+
+def told(*findings: Finding) -> Alert | None:
+    """The last revision of the only alert, as all arrival orders agree on it."""
+    _, alerts = folded(list(findings))
+    assert folded(list(findings[::-1]))[1] == alerts
+    return next(iter(alerts.values()), None)
+
+
+def test_what_paper_explains_makes_an_alert_that_is_closed() -> None:
+    alert = told(made(1, severity="high", explained=CHG, doubts=()))
+    assert alert is not None
+    assert (alert.status, alert.resolution, alert.severity, alert.risk) == ("resolved", EXPLAINED, "high", 60)
+    assert alert.reasons == (f"Explained by {CHG}", "root was used from a new country")
+    assert alert.summary.endswith(f". Explained by {CHG}.")
+
+
+def test_it_is_closed_where_what_is_left_deserves_no_alert() -> None:
+    alert = told(made(1, severity="high", explained=CHG), made(2, detection="b"), made(3, detection="c", risk=29))
+    assert alert is not None
+    assert (alert.status, alert.risk, alert.count) == ("resolved", 100, 3)
+
+
+def test_it_is_reopened_under_its_id_when_what_is_left_deserves_one() -> None:
+    state, (closed,) = fold(None, made(1, severity="critical", title="Role made", explained=CHG))
+    state, (still,) = fold(state, made(2, hours=0.1, detection="b"))
+    state, (reopened,) = fold(state, made(3, hours=0.2, detection="c", title="Data taken"))
+    assert [closed.status, still.status, reopened.status] == ["resolved", "resolved", "reopened"]
+    assert closed.id == still.id == reopened.id
+    assert closed.revision < still.revision < reopened.revision
+    assert (reopened.resolution, reopened.severity, reopened.risk) == (None, "medium", 60)
+    assert reopened.title != "Role made", "the alert is about what nobody explained"
+    assert [finding.explained for finding in reopened.findings] == ["", "", CHG]
+    assert reopened.reasons[-1] == f"Explained by {CHG}"
+
+
+def test_an_alert_that_was_open_first_is_not_said_to_be_reopened() -> None:
+    alert = told(made(1, severity="high", detection="b"), made(2, hours=0.1, severity="critical", explained=CHG))
+    assert alert is not None
+    assert (alert.status, alert.severity, alert.risk) == ("open", "high", 60)
+
+
+def test_what_paper_explains_and_deserves_no_alert_makes_none() -> None:
+    assert told(made(1, explained=CHG)) is None
+
+
+def test_explained_risk_does_not_carry_over_the_border() -> None:
+    """Nor where the episode before is no longer kept."""
+    before, after = made(1, severity="high", explained=CHG), made(2, 4, detection="b", risk=40)
+    assert folded([before, after])[1].keys() == folded([before])[1].keys()
+    far = made(3, 4 * EPISODES, detection="c", severity="low")
+    state, alerts = folded([before, after, far])
+    assert state.episodes[0].carry == 0
+    assert len(alerts) == 1
+    spread = [made(4, severity="medium", detection="d"), before, after, far]
+    assert folded(spread)[0].episodes[0].carry == 15
+
+
+def test_one_detection_is_tallied_apart_by_whether_it_is_explained() -> None:
+    state, alerts = folded([made(1, severity="high", explained=CHG), made(2, severity="low"), made(3, severity="low")])
+    (episode,) = state.episodes
+    assert [(tally.count, tally.severity) for tally in episode.tallies] == [(2, "low"), (1, "high")]
+    (alert,) = alerts.values()
+    assert alert.status == "resolved"
+
+
+def test_doubts_are_among_the_reasons() -> None:
+    alert = told(made(1, severity="high", doubts=("not explained by CHG-1", "CHG-1 is about acorn-*")))
+    assert alert is not None
+    assert alert.reasons == ("root was used from a new country", "not explained by CHG-1", "CHG-1 is about acorn-*")
+
+
+def test_the_closed_say_by_what_papers() -> None:
+    other = "incident INC-2 approved by noah"
+    alert = told(made(1, severity="high", explained=CHG), made(2, 0.1, detection="b", severity="high", explained=other))
+    assert alert is not None
+    assert alert.summary.endswith(f"Explained by {CHG} and {other}.")

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from alerting.alert import Alert
-from alerting.case import transition
+from alerting.case import Case, transition
 from alerting.dispatcher import Delivered, run
 from alerting.mute import Mute
 from alerting.notice import is_escalation, is_notice
@@ -43,7 +43,7 @@ class Hurried(Clock):
 class Board:
     """A notifier whose messages can be looked at."""
 
-    pace = 0.0
+    pace = edit_pace = post_pace = 0.0
     fallback = "main"
 
     def __init__(self, clock: Clock) -> None:
@@ -58,7 +58,7 @@ class Board:
         mine = [name for name, place, _ in self.posts if name in alert_ids and place == channel]
         return {name: self._receipt(self.now_says[name], channel) for name in mine}
 
-    async def deliver(self, alert: Alert, channel: str, previous: Receipt | None) -> Receipt:
+    async def deliver(self, alert: Alert, channel: str, previous: Receipt | None, case: Case | None = None) -> Receipt:
         if previous is None:
             self.posts.append((alert.id, channel, self.clock() - NOON))
         self.now_says[alert.id] = alert
@@ -237,7 +237,14 @@ async def test_a_mute_keeps_and_counts_and_ends(
     await filled(store, an_alert(0, severity="critical", revision=2))
     await until(store, board, clock, routing, NOON + 2 * HOUR + MINUTE)
     assert caplog.text.count("mute 1 by carol: pentest has ended") == 1
-    assert [name for name, _, _ in board.posts] == [an_alert(9).id, an_alert(0).id]
+    await until(store, board, clock, routing, NOON + 2 * HOUR + 2 * MINUTE)
+    assert [(name, place) for name, place, _ in board.posts if place == "sec"] == [
+        (an_alert(9).id, "sec"),
+        (an_alert(0).id, "sec"),
+    ]
+    (ended,) = board.told("main")
+    assert ended.title == "A mute has ended: mute 1"
+    assert "carol muted it until 2026-01-31T13:00:00.000Z: pentest" in ended.reasons
 
 
 async def test_an_alert_people_see_goes_on_being_edited_under_a_mute(store: AlertStore, clock: Clock) -> None:
@@ -313,7 +320,7 @@ async def lived(kill_at: int, down: int = 0) -> tuple[Mortal, Board]:
 @pytest.mark.parametrize("down", [0, HOUR])
 async def test_killed_at_any_call_nothing_is_lost_and_nothing_is_told_twice(down: int) -> None:
     whole, told = await lived(-1)
-    assert Counter(place for _, place, _ in told.posts) == {"sec": 3, "U1": 2}
+    assert Counter(place for _, place, _ in told.posts) == {"sec": 3, "U1": 2, "main": 1}
     for kill_at in range(1, whole.calls + 1):
         store, board = await lived(kill_at, down)
         names = Counter(name for name, _, _ in board.posts)

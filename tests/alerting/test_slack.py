@@ -1,139 +1,17 @@
 from __future__ import annotations
 
-import json
 import logging
-import re
 import traceback
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from alerting import slack
-from alerting.alert import Alert
 from alerting.notifier import Gone, Permanent, Receipt, Retry, WrongChannel
 from alerting.slack import SlackNotifier
-from alerting.slack_message import render, safe
-from tests.alerting.conftest import NOON, a_finding, an_alert
-from tests.alerting.slack_server import BOT, TOKEN, SlackServer, complaints
-
-HOSTILE = (
-    "<!channel> <@U123> <#C1|x> <https://evil.example|click> https://evil.example/a HTTP://evil.example",
-    "*bold* _it_ ~strike~ `code` ```block``` :skull: @here &lt;!here&gt; & &amp;",
-    "\u202egpj.exe\u2066\u200b\x00\x1b[31m\x07\r\n> quote\n• forged",
-    "🔥" * 5000,
-    "&" * 100_000,
-    "<" * 3000,
-    "`" * 3000,
-    "x" * 1_000_000,
-    "",
-    "\ud800",
-)
-hostile = st.sampled_from(HOSTILE) | st.text(st.characters(), max_size=50)
-many = st.lists(hostile, max_size=60).map(tuple)
-hostile_findings = st.builds(
-    a_finding,
-    title=hostile,
-    detection=hostile,
-    author=hostile,
-    reasons=many,
-    principal=hostile,
-    severity=st.sampled_from(["low", "critical"]),
-)
-hostile_alerts = st.builds(
-    an_alert,
-    title=hostile,
-    summary=hostile,
-    principal=hostile,
-    entity=hostile,
-    reasons=many,
-    attack=many,
-    event_ids=many,
-    findings=st.lists(hostile_findings, max_size=12).map(tuple),
-    resolution=st.none() | hostile,
-    severity=st.sampled_from(["low", "medium", "high", "critical"]),
-    status=st.sampled_from(["open", "resolved"]),
-)
-
-
-def texts(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for block in body["blocks"]:
-        yield from [part for part in (block.get("text"), *block.get("fields", ()), *block.get("elements", ())) if part]
-
-
-def body_of(alert: Alert) -> dict[str, Any]:
-    message = render(alert)
-    return {"text": message.text, "blocks": message.blocks, "metadata": message.metadata}
-
-
-@settings(max_examples=150, deadline=None)
-@given(hostile_alerts)
-def test_any_alert_is_a_message_slack_takes_and_in_which_the_log_is_dead(alert: Alert) -> None:
-    body = body_of(alert)
-    assert complaints(body) == []
-    assert len(body["blocks"]) <= 8
-    assert len(body["text"].encode()) <= 4000
-    json.dumps(body, ensure_ascii=False).encode()
-    for text in (body["text"], *(part["text"] for part in texts(body))):
-        assert not re.search(r"<|>|&(?!amp;|lt;|gt;)|https?://", text, re.IGNORECASE)
-        assert text.replace("\n", "").isprintable()
-
-
-@given(hostile_alerts)
-@settings(max_examples=50, deadline=None)
-def test_markup_is_ours_alone(alert: Alert) -> None:
-    """Log text in mrkdwn sits in one code span; everywhere else the text is plain."""
-    for part in texts(body_of(alert)):
-        if part["type"] == "mrkdwn":
-            assert re.fullmatch(r"\*\w+\*\n`[^`\n]+`", part["text"])
-            assert part["verbatim"] is True
-        else:
-            assert part["emoji"] is False
-
-
-def test_the_message_says_who_what_why_and_what_to_do() -> None:
-    body = body_of(an_alert(severity="critical", reasons=("first use from KP", "root"), count=7))
-    whole = "\n".join(part["text"] for part in texts(body))
-    assert body["text"].startswith("🔴 Critical: Root login (alice, risk 75)")
-    assert body["blocks"][0]["text"]["text"] == "🔴 Critical: Root login"
-    for needed in (
-        "*Who*\n`alice`",
-        "• first use from KP",
-        "Ask the person",
-        "T1078.004",
-        "rules rules1",
-        "*Findings*\n`7",
-    ):
-        assert needed in whole
-    assert "Root login (critical, risk 90), rule by Florian Roth" in whole
-
-
-def test_a_resolved_alert_looks_resolved() -> None:
-    body = body_of(an_alert(status="resolved", resolution="benign"))
-    assert body["text"].startswith("✅ High")
-    assert "*State*\n`resolved (benign)`" in [part["text"] for part in texts(body)]
-
-
-def test_what_does_not_fit_is_counted() -> None:
-    body = body_of(an_alert(reasons=tuple(f"reason {number}" for number in range(20))))
-    why = next(part["text"] for part in texts(body) if part["text"].startswith("Why"))
-    assert why.endswith("reason 7\nand 12 more")
-
-
-def test_the_metadata_finds_the_message_again() -> None:
-    alert = an_alert(revision=3)
-    payload = {"alert_id": alert.id, "revision": 3, "severity": "high"}
-    assert render(alert).metadata == {"event_type": "auditwatch_alert", "event_payload": payload}
-
-
-@pytest.mark.parametrize(
-    ("text", "limit", "expected"),
-    [("a<b", 20, "a&lt;b"), ("a<b", 5, "a…"), ("🔥🔥🔥", 5, "🔥🔥…"), ("", 5, "-"), ("hTTps://x", 20, "hxxps://x")],
-)
-def test_safe_counts_what_slack_counts(text: str, limit: int, expected: str) -> None:
-    assert safe(text, limit) == expected
+from tests.alerting.conftest import NOON, an_alert
+from tests.alerting.slack_server import BOT, TOKEN, SlackServer
 
 
 @pytest.fixture
@@ -358,12 +236,3 @@ async def test_whoami_with_a_wrong_token(server: SlackServer) -> None:
 def test_a_base_url_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="AUDITWATCH_SLACK_BASE_URL"):
         SlackNotifier(TOKEN, "C1", "slack.com/api")
-
-
-def test_every_author_of_a_rule_is_named() -> None:
-    """The Detection Rule License asks for it, also where the list of detections is cut."""
-    alert = an_alert(findings=tuple(a_finding(author=f"Author {number}") for number in range(12)))
-    said = "\n".join(part["text"] for part in texts(body_of(alert)))
-    assert all(f"Author {number}" in said for number in range(12))
-    assert "more rules by Author 8, Author 9, Author 10, Author 11" in said
-    assert "more rules by" not in str(body_of(an_alert()))

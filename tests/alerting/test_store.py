@@ -16,6 +16,7 @@ from alerting.case import Case, transition
 from alerting.notifier import Begun, Receipt
 from alerting.store import (
     DELIVERED_KEPT,
+    SPENT_KEPT,
     AlertStore,
     Entry,
     Failure,
@@ -26,8 +27,8 @@ from alerting.store import (
 from tests.alerting.conftest import NOON, SECOND, an_alert
 
 
-def shown(alert: Alert, at: int = NOON) -> Receipt:
-    return Receipt(alert.revision, alert.severity, "C1", "1769860800.000100", at)
+def shown(alert: Alert, at: int = NOON, **more: int) -> Receipt:
+    return Receipt(alert.revision, alert.severity, "C1", "1769860800.000100", at, **more)
 
 
 async def ids(store: AlertStore, now: int = NOON) -> list[str]:
@@ -187,7 +188,7 @@ async def test_concurrent_puts_keep_the_highest_revision(store: AlertStore) -> N
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["put", "receipt", "failed", "unsure", "postpone", "wake", "begin", "lost"]),
+        st.sampled_from(["put", "receipt", "failed", "unsure", "postpone", "wake", "begin", "lost", "step", "told"]),
         st.integers(1, 3),
         st.integers(1, 4),
         st.integers(0, 3),
@@ -223,6 +224,10 @@ def test_memory_and_redis_agree_on_any_story(redis_port: int, story: list[tuple[
                     await store.postpone(alert.id, NOON + delay)
                 case "wake":
                     await store.wake()
+                case "step":
+                    answers.append(await store.save_case(Case(alert.id, version=revision)))
+                case "told":
+                    await store.receipt(alert.id, shown(alert, case_version=delay, told=delay))
             due = [msgspec.structs.replace(entry, not_before=0) for entry in await store.due(10, NOON + 1)]
             answers.append(due)
         return answers
@@ -284,3 +289,42 @@ async def test_without_redis_the_store_says_so() -> None:
 def test_a_client_that_decodes_is_refused() -> None:
     with pytest.raises(ValueError, match="decode_responses"):
         RedisAlertStore(Redis(decode_responses=True))
+
+
+async def test_a_notice_is_delivered_as_an_alert_is_and_not_listed(store: AlertStore) -> None:
+    digest = an_alert(1, id="digest:1", entity="channel:C1")
+    assert await store.put(digest)
+    assert not await store.put(digest)
+    await store.put(an_alert(2))
+    assert {entry.alert.id for entry in await store.due(10, NOON)} == {"digest:1", an_alert(2).id}
+    await store.begin("digest:1", Begun("C1", NOON))
+    await store.receipt("digest:1", shown(digest))
+    assert await ids(store) == [an_alert(2).id]
+    assert [entry.alert.id for entry in await store.list(10)] == [an_alert(2).id]
+
+
+async def test_a_purse_has_its_places_and_whoever_has_one_keeps_it(store: AlertStore) -> None:
+    assert await store.spent("2026-01-31:C1") == 0
+    assert [await store.spend("2026-01-31:C1", name, 2) for name in ("a", "b", "a", "c", "b")] == [
+        True,
+        True,
+        True,
+        False,
+        True,
+    ]
+    assert await store.spent("2026-01-31:C1") == 2
+    assert await store.spend("2026-01-31:C1", "grave", 2**53)
+    assert not await store.spend("2026-01-31:C1", "c", 2)
+    assert await store.spend("2026-02-01:C1", "c", 2)
+
+
+async def test_redis_forgets_old_purses(redis_store: RedisAlertStore) -> None:
+    await redis_store.spend("2026-01-31:C1", "a", 2)
+    assert 0 < await redis_store._client.ttl("{test}:spent:2026-01-31:C1") <= SPENT_KEPT
+
+
+async def test_memory_forgets_old_purses() -> None:
+    store = MemoryAlertStore()
+    for day in range(1_500):
+        await store.spend(f"{day}", "a", 1)
+    assert (await store.spent("0"), await store.spent("1499")) == (0, 1)

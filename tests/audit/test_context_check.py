@@ -108,3 +108,31 @@ def test_one_person_may_bear_a_name_twice(tmp_path):
     path = tmp_path / "c.yml"
     path.write_text("users: [{id: ada, identities: {k8s: [ada], kubernetes: [Ada]}}]\n")
     assert context_check.errors(read_rows(path)) == []
+
+
+def test_conditions_of_roles_are_checked_with_their_lines(tmp_path):
+    path = tmp_path / "c.yml"
+    path.write_text(
+        "roles:\n  - name: eng\n    system: aws\n    conditions:\n      hours: 8-18\n      weekdays: [mon, monday]\n"
+        "      networks: [office, 10.0.0.0/8, nowhere]\n"
+    )
+    told = [(one.line, one.what) for one in context_check.errors(read_rows(path))]
+    assert [line for line, _ in told] == [5, 6, 7]
+    assert "write 08:00-18:00" in told[0][1]
+    assert "'monday'" in told[1][1]
+    assert "office, vpn, internal" in told[2][1]
+
+
+def test_conditions_are_read_and_unknown_ones_are_errors(tmp_path):
+    path = tmp_path / "c.yml"
+    path.write_text(
+        "roles:\n  - {name: eng, system: aws, break_glass: true, conditions: {mfa: true, hours: '22:00-06:00'}}\n"
+    )
+    rows = read_rows(path)
+    assert (rows.problems, context_check.errors(rows)) == ([], [])
+    (role,) = rows.declared().roles
+    assert role.break_glass
+    assert (role.conditions.mfa, role.conditions.hours, role.conditions.sensitive) == (True, "22:00-06:00", True)
+    path.write_text("roles:\n  - name: eng\n    system: aws\n    conditions: {mfaa: true}\n")
+    (problem,) = read_rows(path).problems
+    assert (problem.line, "did you mean 'mfa'" in problem.what) == (4, True)

@@ -11,7 +11,16 @@ import pytest
 
 from audit.event import MICROSECONDS, Principal, Resource
 from detectors.baseline import ACTION, AGENT, ASN, COUNTRY, NETWORK, RESOURCE
-from detectors.observation import LAST_SECOND, Observation, agent_family, is_privileged, network, observe, token
+from detectors.observation import (
+    LAST_SECOND,
+    Observation,
+    agent_family,
+    is_privileged,
+    lasting,
+    network,
+    observe,
+    token,
+)
 from tests.detectors.company import AGENTS, event
 
 
@@ -49,6 +58,22 @@ class TestObserve:
     def test_each_change_shows_where_it_should(self, change: dict[str, object], kinds: set[int]) -> None:
         before, after = observe(event()).tokens, observe(event(**change)).tokens
         assert {kind for kind in range(6) if before[kind] != after[kind]} == kinds
+
+    @pytest.mark.parametrize(
+        ("kind", "name", "stays"),
+        [
+            ("pods", "default/nginx-deployment-6dfd8b84dc-6dkjc", "default/nginx-deployment"),
+            ("pods/exec", "test/nightly-28391840-zp58r", "test/nightly"),
+            ("pods", "payments/postgres-0", "payments/postgres-0"),
+            ("pods", "kube-system/malicious-pod", "kube-system/malicious-pod"),
+            ("pods", "default/*", "default/*"),
+            ("configmaps", "default/nginx-6dfd8b84dc-6dkjc", "default/nginx-6dfd8b84dc-6dkjc"),
+            ("AWS::S3::Bucket", "logs-20260105-abcde", "logs-20260105-abcde"),
+        ],
+    )
+    def test_a_pod_that_takes_another_s_place_is_no_new_thing(self, kind: str, name: str, stays: str) -> None:
+        assert lasting(Resource(kind, name)) == stays
+        assert observe(event(resource=Resource(kind, name))) == observe(event(resource=Resource(kind, stays)))
 
     def test_flags(self) -> None:
         denied, failed = observe(event(outcome="denied")), observe(event(outcome="failure"))
@@ -134,6 +159,7 @@ def test_neighbouring_addresses_share_a_network(address: str, expected: str) -> 
         ("kubernetes create pods/exec", True),
         ("kubernetes get secrets", True),
         ("kubernetes get pods", False),
+        ("kubernetes create pods/portforward", False),
         ("cloudtrail GetObject bucket", False),
         ("cloudtrail PutObject object", False),
         ("cloudtrail AssumeRole ", False),

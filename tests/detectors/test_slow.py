@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.event import AuditEvent, Outcome, Principal, Resource
+from audit.finding import RISK
 from detectors.slow import (
-    ALERTS,
     DAY,
     FEWEST_DAYS,
     LONGEST_GAP,
@@ -29,15 +29,16 @@ class Life:
 
     def __init__(self) -> None:
         self.slow, self.day, self.number = Slow(), MONDAY, 0
+        self.going_on: list[bool] = []
 
-    def do(
-        self, action: str, times: int = 1, new: int = 0, strangeness: float = 0.0, outcome: Outcome = "success"
-    ) -> list[Alarm]:
+    def do(self, action: str, times: int = 1, new: int = 0, outcome: Outcome = "success") -> list[Alarm]:
         """The same deed some times on the present day, privileged where it is new."""
         alarms: list[Alarm] = []
         for _ in range(times):
             self.number += 1
-            alarms += self.slow.see(self.event(action, outcome), new, new == ACTION_IS_NEW, strangeness)
+            seen = self.slow.see(self.event(action, outcome), new, new == ACTION_IS_NEW)
+            alarms += seen.alarms
+            self.going_on.append(seen.goes_on)
         return alarms
 
     def event(self, action: str, outcome: Outcome = "success") -> AuditEvent:
@@ -166,26 +167,47 @@ class TestOtherSorts:
         life.days([1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0], "AttachRolePolicy")
         assert life.days([1, 0, 1, 1], "AttachRolePolicy") == []
 
-    def test_weak_strangeness_for_days_is_told(self, life: Life) -> None:
-        life.days([0] * 8)
-        told: list[Alarm] = []
-        for _ in range(4):
-            told += life.do("DescribeInstances", 6, strangeness=2.4)
-            life.sleep()
-        assert [alarm.watch.detection for alarm in told] == ["slow.evidence"]
 
-    def test_weak_strangeness_of_one_day_is_not(self, life: Life) -> None:
-        life.days([0] * 8)
-        assert life.do("DescribeInstances", 60, strangeness=2.4) == []
+class TestGoingOn:
+    def test_what_completes_an_alarm_goes_on_with_it_and_what_was_before_does_not(self, life: Life) -> None:
+        life.days([3] * 10)
+        life.going_on.clear()
+        (alarm,) = life.days([20, 20])
+        first = life.going_on.index(True)
+        assert life.number - len(life.going_on) + first + 1 == int(alarm.event_ids[0][1:])
+        assert all(life.going_on[first:])
 
-    def test_what_is_suspected_already_adds_nothing(self, life: Life) -> None:
-        life.days([0] * 8)
-        for _ in range(5):
-            assert life.do("DescribeInstances", 10, strangeness=0.0) == []
-            life.sleep()
+    def test_on_the_days_after_only_what_is_beyond_the_usual_does(self, life: Life) -> None:
+        life.days([3] * 10)
+        assert life.days([22] * 3)
+        life.going_on.clear()
+        life.do("GetObject", 30)
+        within = life.going_on.index(True)
+        assert 3 <= within < 15
+        assert all(life.going_on[within:])
+
+    def test_other_deeds_do_not(self, life: Life) -> None:
+        life.days([3] * 10)
+        assert life.days([22] * 3)
+        life.do("GetObject", 30)
+        life.going_on.clear()
+        life.do("DescribeInstances", 5)
+        life.do("GetObject", 5, outcome="denied")
+        assert not any(life.going_on)
+
+    def test_nothing_does_once_it_is_known(self, life: Life) -> None:
+        life.days([3] * 10)
+        assert life.days([22] * (PATIENCE + 1))
+        life.going_on.clear()
+        life.days([22] * 5)
+        assert not any(life.going_on)
 
 
 class TestFold:
+    def test_what_another_version_with_more_sorts_stored_is_forgotten(self) -> None:
+        old = Stored(today=MONDAY, now=(1, 2, 3, 4), past=bytes(16), apart=bytes(2), sums=(9.0,) * 4)
+        assert Slow(old).days.stored() == Stored()
+
     def test_late_events_count_as_todays(self, life: Life) -> None:
         life.days([3] * 10)
         today = life.day
@@ -200,24 +222,25 @@ class TestFold:
         st.lists(
             st.tuples(
                 st.integers(0, 3), st.sampled_from(["GetObject", "AttachRolePolicy", "get"]), st.integers(0, 25),
-                st.integers(0, 3), st.floats(0, 5),
+                st.integers(0, 3),
             ),
             max_size=25,
         ),
         st.integers(1, 7),
     )  # fmt: skip
     def test_stored_between_any_two_events_it_says_the_same(
-        self, history: list[tuple[int, str, int, int, float]], every: int
+        self, history: list[tuple[int, str, int, int]], every: int
     ) -> None:
         plain, stored = Life(), Life()
         said: tuple[list[Alarm], list[Alarm]] = ([], [])
-        for number, (gap, action, times, new, strangeness) in enumerate(history):
+        for number, (gap, action, times, new) in enumerate(history):
             for life, alarms in zip((plain, stored), said, strict=True):
                 life.sleep(gap)
-                alarms += life.do(action, times, new, strangeness)
+                alarms += life.do(action, times, new)
             if number % every == 0:
                 stored.slow = Slow(DECODE.decode(msgspec.msgpack.encode(stored.slow.days.stored())))
         assert said[0] == said[1]
+        assert plain.going_on == stored.going_on
         assert plain.slow.days.stored() == stored.slow.days.stored()
 
 
@@ -231,7 +254,7 @@ class TestFinding:
             f"{alarm.today:g} downloads today (GetObject), usual 3 a day",
             f"{alarm.total:g} on 2 active days since 2026-01-19",
         )
-        assert (finding.kind, finding.severity, finding.risk) == ("anomaly", "medium", ALERTS)
+        assert (finding.kind, finding.severity, finding.risk) == ("anomaly", "high", RISK["high"])
         assert (finding.entity, finding.attack) == ("user:ada", ("T1530",))
         assert finding.event_ids == alarm.event_ids
 

@@ -139,6 +139,8 @@ class House:
     snapshot_hours: int = 0
     """Never: they are taken by the clock on the wall, and no undisturbed run could take them at the same place."""
     programs: list[Program] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
+    """What else its programs find in theirs."""
 
     @property
     def settings(self) -> Settings:
@@ -198,7 +200,7 @@ class House:
             environment["AUDITWATCH_RULES"] = os.pathsep.join(map(str, self.rules))
         if self.context:
             environment["AUDITWATCH_CONTEXT"] = str(self.context)
-        return environment
+        return environment | self.environment
 
     def close(self) -> None:
         """Ends what still runs."""

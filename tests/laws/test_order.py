@@ -42,7 +42,7 @@ def test_order_within_the_lateness_never_shows(
     shuffled = late(events, seed)
     assert shuffled != events
     run = replayed(shuffled, quiet, batch)
-    assert {finding.kind for finding in ordered.result.findings.values()} == {"rule", "correlation"}
+    assert {finding.kind for finding in ordered.result.findings.values()} == {"rule", "correlation", "access"}
     assert run.result.findings == ordered.result.findings
     assert run.result.alerts == ordered.result.alerts
 

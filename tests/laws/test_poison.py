@@ -10,6 +10,7 @@ import pytest
 from audit.event import AuditEvent
 from benchmarks.poison import (
     DAY,
+    STEPS,
     Account,
     Outcome,
     Plan,
@@ -44,32 +45,33 @@ def test_a_burst_never_makes_a_deed_usual(outcome: Callable[[Plan], Outcome]) ->
     plan = partial(burst, times=300)
     held = outcome(plan)
     assert held.days is None
-    assert held.findings >= 7  # told anew each day of the week after it
+    assert held.findings > 150  # it grows stranger while it is kept out of the usual
     with undefended():
         assert outcome(plan).days == 1
 
 
-def test_once_a_day_is_strange_every_day(outcome: Callable[[Plan], Outcome]) -> None:
+def test_once_a_day_takes_weeks_and_is_told_of_nearly_every_day(outcome: Callable[[Plan], Outcome]) -> None:
+    """Here; of the benchmark's six accounts some take it for usual after four to five weeks."""
     held = outcome(partial(repeat, times=1, longest=MOST))
-    assert held.days is None
-    assert held.findings >= MOST // 2
+    assert held.days is None or held.days >= 14
+    assert held.findings >= 0.8 * (held.days or MOST)
 
 
 def test_many_a_day_takes_days_and_is_told_of_all_the_while(outcome: Callable[[Plan], Outcome]) -> None:
     plan = partial(repeat, times=10, longest=MOST)
     held = outcome(plan)
-    assert held.days is None or held.days >= 3
-    assert held.findings >= 2
     with undefended():
         learnt = outcome(plan)
     assert learnt.days is not None
-    assert held.days is None or held.days > learnt.days
+    assert held.days is None or held.days >= max(4, 2 * learnt.days)
+    assert held.findings >= 3
 
 
 def test_one_trait_after_the_other_is_no_way_around(outcome: Callable[[Plan], Outcome]) -> None:
+    """Each of them costs a day at least, and findings."""
     held = outcome(partial(by_steps, times=5, longest=MOST))
-    assert held.days is None or held.days >= 3
-    assert held.findings >= 2
+    assert held.days is None or held.days >= len(STEPS)
+    assert held.findings >= len(STEPS) - 1
 
 
 def test_the_benchmark_does_what_it_says(life: Sequence[AuditEvent]) -> None:

@@ -9,7 +9,7 @@ from audit.event import AuditEvent
 from rules.backtest import DAY, Span, Tally
 from rules.compile import RuleSet
 from rules.exceptions import Excuse
-from rules.health import ExceptionHealth, Health, exceptions_health, health
+from rules.health import ExceptionHealth, Health, Verdicts, exceptions_health, health, judged
 from rules.reach import Dead
 from rules.unreachable import Blocked
 from tests.rules.conftest import HEAD, event
@@ -127,3 +127,34 @@ def test_exceptions_that_need_a_hand() -> None:
     assert [(each.excuse.id, each.state) for each in found] == [("a", "expired"), ("b", "ends soon"), ("c", "unused")]
     assert isinstance(found[0], ExceptionHealth)
     assert found[0].why == "it ended on 2026-03-01: renew or delete it"
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "state"),
+    [
+        (Verdicts(), "ok"),
+        (Verdicts(0, 0, 4), "ok"),
+        (Verdicts(0, 5, 0), "wrong"),
+        (Verdicts(0, 0, 5), "wrong"),
+        (Verdicts(1, 2, 2), "ok"),
+        (Verdicts(1, 2, 3), "wrong"),
+    ],
+)
+def test_what_people_found_mostly_not_real_is_wrong(rule_set: RuleSetOf, verdicts: Verdicts, state: str) -> None:
+    made = judged([one(rule_set(RULE), tally(1, 5, 9), span(10))], {ID: verdicts})
+    (found,) = made
+    assert (found.state, found.verdicts) == (state, verdicts)
+    assert bool(found.why) == (state == "wrong")
+
+
+def test_the_share_of_real_ones() -> None:
+    assert Verdicts().precision is None
+    assert (Verdicts(3, 1, 0).precision, Verdicts(3, 1, 0).all) == (0.75, 4)
+
+
+def test_what_is_noisy_stays_noisy_and_wrong_comes_before_well(rule_set: RuleSetOf) -> None:
+    rules = rule_set(RULE, RULE.replace("1111", "3333").replace("A rule", "B rule"))
+    other = ID.replace("1111", "3333")
+    loud = health(rules, {ID: tally(*(n / 100 for n in range(90))), other: tally(1)}, span(2), (), 20)
+    bad = {ID: Verdicts(0, 0, 9), other: Verdicts(0, 0, 9)}
+    assert [(one.rule.id, one.state) for one in judged(loud, bad)] == [(ID, "noisy"), (other, "wrong")]

@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from alerting.ask import Ask, Asked, Word
+from alerting.ask_case import asking, said
 from alerting.case import Action, Case, transition
 from alerting.risk import EPISODE
 from streams.control import forgetting, packets, verdict_on
@@ -29,6 +31,23 @@ def test_a_resolution_is_a_control_on_what_the_alert_rests_on(action: Action, ki
 @pytest.mark.parametrize("action", ["ack", None])
 def test_an_open_case_decides_nothing(action: Action | None) -> None:
     assert verdict_on(an_alert(), resolved(action) if action else Case(an_alert().id)) == []
+
+
+def test_what_the_person_said_teaches_too() -> None:
+    """A yes lets it be learnt; a no is not learnt, whatever its age, until the team knows better."""
+    question = Ask((Asked("alice", "U0ALICE"),), 1, "auditwatch", NOON)
+    asked = asking(Case(an_alert().id), an_alert(), question)
+    assert isinstance(asked, Case)
+    assert verdict_on(an_alert(), asked) == []
+    words: tuple[tuple[Word, str], ...] = (("yes", "learn"), ("no", "drop"))
+    for word, kind in words:
+        answered = said(asked, an_alert(), 0, ("U0ALICE", word, NOON))
+        assert isinstance(answered, Case)
+        (control,) = verdict_on(an_alert(), answered)
+        assert (control.kind, control.by) == (kind, "alice")
+    assert isinstance(answered, Case)
+    (control,) = verdict_on(an_alert(), resolved("false_positive", answered))
+    assert (control.kind, control.by) == ("learn", "bob")
 
 
 def test_only_a_drop_reaches_the_whole_episode() -> None:

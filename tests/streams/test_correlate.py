@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from alerting.alert import Alert
+from audit.brief import EventBrief
 from audit.finding import Finding
 from rules.compile import RuleSet
 from rules.correlation import Correlation, Entry, Match
@@ -148,3 +149,19 @@ def test_what_does_not_follow_is_told_by_a_tick() -> None:
 def test_signals_travel_as_they_are() -> None:
     packet = Packet("o", [1], [signal(Entry(1, "okta", "e", 2, "p", -5))])
     assert Correlate().decode(encode(packet)) == packet
+
+
+def test_a_correlation_shows_the_key_fields_of_its_events() -> None:
+    """Those of the events it rests on, and no others; they are kept with the entity between batches."""
+    seen = [EventBrief(entry(at).time, f"e{at}", "okta", "login", "failure", f"p{at}") for at in range(4)]
+    signals = [msgspec.structs.replace(signal(entry(at)), seen=seen[at]) for at in range(3)]
+    stray = Signal("ip:1.2.3.4", match=signal(entry(1), "gone").match, seen=EventBrief(entry(1).time, "stray"))
+    entity = fresh()
+    assert alerts(fold(entity, known(correlation()), *signals[:1], stray)) == []
+    (stored,) = Correlate().pack("ip:1.2.3.4", entity)
+    entity = Correlate().unpack("ip:1.2.3.4", [stored.value])
+    (alert,) = alerts(fold(entity, known(correlation()), *signals[1:]))
+    assert alert.evidence == tuple(seen[:3])
+    last = msgspec.structs.replace(signal(entry(3)), seen=seen[3])
+    (grown,) = alerts(fold(entity, known(correlation()), last))
+    assert grown.evidence == tuple(seen)

@@ -128,6 +128,15 @@ class TestWatch:
         watch.see(to_line(an_alert(4)), 1.0)
         assert watch.judged() == (1, 1, 2)
 
+    def test_what_paper_closed_is_no_alert_until_it_is_reopened(self, demo: Demo) -> None:
+        watch = self.watch(demo)
+        alert = an_alert(1, "everyday")
+        closed = msgspec.structs.replace(alert, status="resolved", resolution="explained")
+        assert watch.see(to_line(closed), 1.0) is None
+        assert (watch.alerts, watch.closed, watch.first) == ({}, {"alert-1"}, None)
+        assert watch.see(to_line(msgspec.structs.replace(alert, revision=2, status="reopened")), 2.0) is not None
+        assert (list(watch.alerts), watch.closed) == (["alert-1"], set())
+
     def test_the_delay_counts_from_the_record_that_completed_the_alert(self, demo: Demo) -> None:
         watch = self.watch(demo)
         early, late = list(watch.sent)[3], list(watch.sent)[10]

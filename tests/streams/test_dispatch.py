@@ -3,25 +3,32 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection
+from dataclasses import replace
 
 import pytest
 
 from alerting.alert import Alert, to_line
+from alerting.case import Case
 from alerting.console import ConsoleNotifier
+from alerting.live import Live
 from alerting.notifier import Receipt
+from alerting.route import Route, Routes, Routing
+from alerting.route_time import DayTime, Quiet, Zone
 from alerting.slack import SlackNotifier
 from alerting.store import MemoryAlertStore, StoreUnavailable
+from alerting.webhook import WebhookNotifier
 from streams import dispatch
-from streams.dispatch import Dispatch, notifier_of
+from streams.dispatch import Dispatch, notifier_of, tell
 from streams.metrics import counted
 from streams.settings import Settings
 from tests.alerting.conftest import an_alert
+from tests.alerting.slack_server import TOKEN, SlackServer
 
 
 class Shown:
     """A notifier that keeps what it was given."""
 
-    pace = 0.0
+    pace = edit_pace = post_pace = 0.0
     fallback = "here"
 
     def __init__(self) -> None:
@@ -32,7 +39,7 @@ class Shown:
     async def find(self, alert_ids: Collection[str], channel: str, since: int) -> dict[str, Receipt]:
         return {}
 
-    async def deliver(self, alert: Alert, channel: str, receipt: Receipt | None) -> Receipt:
+    async def deliver(self, alert: Alert, channel: str, receipt: Receipt | None, case: Case | None = None) -> Receipt:
         await self.slow.wait()
         self.alerts.append(alert)
         return Receipt(alert.revision, alert.severity, "here", alert.id)
@@ -140,11 +147,113 @@ async def test_a_delivery_loop_that_breaks_is_begun_again(monkeypatch: pytest.Mo
     await desk.owns(False)
 
 
+async def test_what_runs_beside_begins_again_where_it_breaks_and_rests_where_it_ends() -> None:
+    runs: list[str] = []
+
+    async def broken(stop: asyncio.Event) -> None:
+        runs.append("broken")
+        if runs.count("broken") < 3:
+            raise RuntimeError("a bug")
+        await stop.wait()
+
+    async def idle(stop: asyncio.Event) -> None:
+        runs.append("idle")
+
+    desk = Dispatch(MemoryAlertStore(), Shown(), None, broken, idle)
+    await desk.owns(True)
+    await until(lambda: runs.count("broken") == 3)
+    await asyncio.sleep(0.02)
+    await asyncio.wait_for(desk.owns(False), 5)
+    assert runs.count("idle") == 1
+
+
 def test_slack_where_it_is_set_up_and_the_console_otherwise() -> None:
     assert isinstance(notifier_of(Settings()), ConsoleNotifier)
     assert isinstance(notifier_of(Settings(slack_bot_token="xoxb-1")), ConsoleNotifier)
     assert isinstance(notifier_of(Settings(slack_bot_token="xoxb-1", slack_channel="C1")), SlackNotifier)
 
 
+@pytest.mark.parametrize(
+    ("ways", "buttons"),
+    [
+        ({}, False),
+        ({"slack_app_token": "xapp-1"}, True),
+        ({"slack_http": "127.0.0.1:1", "slack_signing_secret": "s"}, True),
+    ],
+)
+async def test_buttons_are_shown_where_somebody_listens(ways: dict[str, str], buttons: bool) -> None:
+    async with SlackServer() as slack:
+        notifier = notifier_of(
+            Settings(slack_bot_token=TOKEN, slack_channel="C1", slack_base_url=slack.url, **ways)  # type: ignore[arg-type]
+        )
+        assert isinstance(notifier, SlackNotifier)
+        await notifier.deliver(an_alert(1), "C1", None)
+        await notifier.close()
+        assert ("actions" in [block["type"] for block in slack.posts[0]["blocks"]]) == buttons
+
+
+def test_a_webhook_where_slack_is_not_set_up() -> None:
+    hook = Settings(webhook_url="https://hooks.example.com/x", webhook_secret="0123456789abcdef")
+    assert isinstance(notifier_of(hook), WebhookNotifier)
+    both = replace(hook, slack_bot_token="xoxb-1", slack_channel="C1")
+    assert isinstance(notifier_of(both), SlackNotifier)
+
+
+async def test_an_alert_put_in_is_not_left_until_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch.dispatcher, "POLL", 30.0)
+    shown = Shown()
+    desk = Dispatch(MemoryAlertStore(), shown)
+    await desk.owns(True)
+    for number in (1, 2, 3):
+        await asyncio.sleep(0.05)
+        await desk.put(to_line(an_alert(number)))
+        await until(lambda number=number: len(shown.alerts) == number)
+    shown.slow.clear()
+    await desk.put(to_line(an_alert(4)))
+    await asyncio.sleep(0.05)
+    shown.slow.set()
+    await until(lambda: len(shown.alerts) == 4)
+    await desk.owns(False)
+
+
+async def test_changed_routes_count_for_what_waits_and_deeds_are_counted() -> None:
+    quiet = Quiet(DayTime(0), DayTime(1439), "critical", Zone("UTC"))
+    live = Live(Routing(Routes((Route("sec", quiet=quiet),))), told=tell)
+    shown, sent = Shown(), counted("dispatched", "sent")
+    desk = Dispatch(MemoryAlertStore(), shown, live)
+    await desk.owns(True)
+    await desk.put(to_line(an_alert(1)))
+    await asyncio.sleep(0.1)
+    assert shown.alerts == []
+    live.routing = Routing()
+    live.news.set()
+    await until(lambda: shown.alerts)
+    await desk.owns(False)
+    assert counted("dispatched", "sent") == sent + 1
+
+
+async def test_what_is_beside_ends_with_the_partition() -> None:
+    ended: list[bool] = []
+
+    async def beside(stop: asyncio.Event) -> None:
+        await stop.wait()
+        ended.append(True)
+
+    desk = Dispatch(MemoryAlertStore(), Shown(), None, beside, beside)
+    await desk.owns(True)
+    await asyncio.sleep(0.02)
+    assert ended == []
+    await desk.owns(False)
+    assert ended == [True, True]
+
+
 def test_now_is_in_microseconds() -> None:
     assert abs(dispatch.now() / 1e6 - time.time()) < 5
+
+
+async def test_alerts_that_paper_closed_are_counted_once_a_revision() -> None:
+    before, service = counted("explained", "alerts"), Dispatch(MemoryAlertStore(), Shown())
+    closed = to_line(an_alert(status="resolved", resolution="explained"))
+    for line in (closed, closed, to_line(an_alert(2))):
+        await service.put(line)
+    assert counted("explained", "alerts") - before == 1

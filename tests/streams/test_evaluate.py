@@ -3,12 +3,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.context import EMPTY
-from audit.event import AuditEvent, Principal
+from audit.context import EMPTY, Context
+from audit.context_schema import Declared, End, Moment, Person, Ticket
+from audit.event import AuditEvent, Principal, Resource
 from detectors.registry import default_model
 from detectors.train import plain_forest
 from rules import sigma
@@ -111,6 +113,63 @@ class TestByHand:
         measured = self.measured(detections, deeds, [attack("x", deeds[1:])])
         assert (measured.days, measured.attack_after, measured.events) == (3, 2, 2)
         assert [each.day for each in measured.alerts] == [2]
+
+
+def paper(until: int) -> Context:
+    """An approved change of ada's from START on."""
+    ticket = Ticket(
+        id="CHG-1", type="change", requester="ada", subject="ada", approver="bob", system="okta", resource="wiki",
+        opened=Moment(START), approved_at=Moment(START), window_end=End(until), status="approved",
+    )  # fmt: skip
+    return Context(Declared(users=(Person(id="ada"), Person(id="bob")), tickets=(ticket,)))
+
+
+class TestPaper:
+    """Another rule, and a ticket that explains until eleven what it says of the wiki."""
+
+    END = START + DAY // 2 - 60 * MINUTE
+
+    def measured(self, detections: Detections, events: list[AuditEvent], attacks: Sequence[Attack] = ()) -> Measured:
+        context = paper(self.END)
+        odd = [Lookalike("change", "change", "ada", 0, 0, tuple(each.id for each in events), "CHG-1")]
+        house = replace(labelled(events, attacks, odd), context=context)
+        return evaluate(house, Detections(detections.rules, detections.model, context), [5])[0]
+
+    def deed(self, name: str, time: int) -> AuditEvent:
+        made = event(name, time, "application.lifecycle.delete")
+        return msgspec.structs.replace(made, resource=Resource("app", "wiki"))
+
+    def test_what_paper_closes_is_not_told(self, deleting: Detections) -> None:
+        measured = self.measured(deleting, [self.deed("a", self.END - MINUTE)])
+        assert measured.alerts == ()
+        assert not measured.lookalikes[0].alerted
+        assert [(one.principal, one.attacks, one.lookalikes) for one in measured.closed] == [("ada", (), ("change",))]
+        assert measured.left_open == 0
+
+    def test_what_it_leaves_is_told_and_counted(self, deleting: Detections) -> None:
+        measured = self.measured(deleting, [self.deed("a", self.END + MINUTE)])
+        assert [each.lookalike for each in measured.alerts] == ["change"]
+        assert (measured.closed, measured.left_open) == ((), 1)
+
+    def test_a_campaign_in_what_it_closes_is_counted_and_not_found(self, deleting: Detections) -> None:
+        deeds = [self.deed("a", self.END - MINUTE)]
+        measured = self.measured(deleting, deeds, [attack("x", deeds)])
+        assert measured.campaigns[0].delay is None
+        assert measured.closed[0].attacks == ("x",)
+
+    def test_what_is_told_does_not_rest_on_what_paper_explains(self, deleting: Detections) -> None:
+        explained, other = self.deed("a", self.END - MINUTE), self.deed("b", self.END + MINUTE)
+        measured = self.measured(deleting, [explained, other], [attack("x", [explained])])
+        assert measured.campaigns[0].delay is None
+        assert [each.true for each in measured.alerts] == [False]
+        assert measured.closed == ()
+
+
+@pytest.fixture(scope="module")
+def deleting(tmp_path_factory: pytest.TempPathFactory) -> Detections:
+    file = tmp_path_factory.mktemp("rules") / "rule.yml"
+    file.write_bytes(RULE.replace(b"action: delete", b"action: application.lifecycle.delete"))
+    return Detections(sigma.load([file]), default_model(), EMPTY)
 
 
 @pytest.fixture(scope="module")

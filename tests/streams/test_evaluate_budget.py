@@ -3,11 +3,43 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerting.alert import Alert
+from audit.finding import RISK, Finding, FindingKind, Severity, Version
+from detectors.anomaly import DETECTION
 from detectors.budget import DAY, RECENT_DAYS
-from streams.evaluate_budget import Candidate, Step, told
+from streams.evaluate_budget import Candidate, Step, rank, told
 
 START = 20_000 * DAY
 HOUR = DAY // 24
+
+
+def says(severity: Severity, kind: FindingKind = "rule", detection: str = "r") -> Finding:
+    risk = RISK[severity]
+    return Finding("f", START, kind, detection, "title", severity, risk, "ada", "user:ada", ("e",))
+
+
+def rests_on(*findings: Finding, risk: int = 60) -> Alert:
+    return Alert(
+        "a", START, "high", risk, "ada", "user:ada", "title", "", findings, ("e",), (), (), Version(), "user:ada"
+    )
+
+
+def test_what_people_call_grave_comes_before_whatever_the_forest_says() -> None:
+    forest = says("high", "anomaly", DETECTION)
+    ascending = [
+        rank(rests_on(says("medium")), 0.0),
+        rank(rests_on(forest, risk=62), 3.4),
+        rank(rests_on(says("medium"), forest, risk=95), 4.0),
+        rank(rests_on(says("high")), 0.0),
+        rank(rests_on(says("high", "correlation")), 2.5),
+        rank(rests_on(says("high"), forest, risk=100), 3.0),
+        rank(rests_on(says("critical"), risk=90), 0.0),
+    ]
+    assert ascending == sorted(set(ascending))
+
+
+def test_a_slow_campaign_ranks_with_the_rules() -> None:
+    assert rank(rests_on(says("high", "anomaly", "slow.download")), 0.0) == rank(rests_on(says("high")), 0.0)
 
 
 def alert(day: int, rank: float, hour: int = 9, name: str = "ada") -> Candidate:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.evaluate import Campaign, Heard, Measured, Odd
+from streams.evaluate import Campaign, Closed, Heard, Measured, Odd
 from streams.evaluate_figures import by_kind, by_lookalike, false_causes, false_lookalikes, figure, summarise
 
 
@@ -42,6 +42,15 @@ def test_a_summary_counts_what_it_says() -> None:
     assert mean(summary.lookalikes_alerted) == 0.25
     assert mean(summary.alerted_on_day_one) == 1 / 50
     assert mean(summary.alerted_when_cold) == pytest.approx(1 / 150)
+
+
+def test_a_summary_counts_what_paper_closed() -> None:
+    closed = (Closed("ada", (), ("pentest",)), Closed("bob", ("a1", "a2"), ("planned_change",)), Closed("eve"))
+    (summary,) = summarise([measured(closed=closed, left_open=2)])
+    assert mean(summary.explained_closed) == 0.5
+    assert summary.attacks_closed == 2
+    (summary,) = summarise([measured()])
+    assert (summary.explained_closed, summary.attacks_closed) == (None, 0)
 
 
 def test_nothing_told_is_no_precision_and_no_time() -> None:

@@ -6,6 +6,7 @@ import orjson
 import pytest
 from msgspec.structs import replace
 
+from audit.brief import brief
 from audit.context import EMPTY
 from audit.event import MICROSECONDS, AuditEvent, Principal
 from audit.finding import Finding
@@ -91,6 +92,7 @@ def test_a_match_is_a_finding_sent_to_its_entity_under_the_event_s_mark(detectio
     ]
     finding = verdict.outputs[0].item.finding
     assert (finding.event_ids, finding.time, finding.version) == (("e1",), event(1).time, detections.version)
+    assert finding.evidence == (brief(event(1, action="Delete")),)
     assert (verdict.faults, verdict.repeats) == ([], 0)
     assert [name for name, _ in verdict.scores] == ["e0", "e1"]
 
@@ -100,6 +102,7 @@ def test_a_counted_rule_says_nothing_itself_but_sends_its_match_where_it_is_coun
     (output,) = verdict.outputs
     assert output.item.finding is None
     assert output.item.match is not None
+    assert output.item.seen == brief(event(outcome="failure"))
     assert output.key == output.item.entity == "ip:192.0.2.1"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from alerting.alert import Alert
+from audit.finding import Version
 from streams import reload as module
 from streams.detections import Detections
 from streams.load import load_detections
@@ -90,11 +91,15 @@ async def test_the_old_set_stays_the_team_hears_once_and_a_mended_file_is_taken(
     monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
     taken: list[Detections] = []
     told: list[Alert] = []
+    running: list[Version] = []
 
     async def tell(alert: Alert) -> None:
         told.append(alert)
 
-    watching = asyncio.create_task(keep_reloading(reload, taken.append, tell, lambda: 1_000_000))
+    async def took(version: Version) -> None:
+        running.append(version)
+
+    watching = asyncio.create_task(keep_reloading(reload, taken.append, tell, lambda: 1_000_000, took))
     try:
         write(rule, "title: [")
         async with asyncio.timeout(5):
@@ -110,6 +115,10 @@ async def test_the_old_set_stays_the_team_hears_once_and_a_mended_file_is_taken(
             while not taken:
                 await asyncio.sleep(0.01)
         assert taken[0].rules.rules[0].title == "Mended"
+        async with asyncio.timeout(5):
+            while not running:
+                await asyncio.sleep(0.01)
+        assert running == [taken[0].version]
         assert REGISTRY.get_sample_value("auditwatch_stale", {"label": ""}) == 0
     finally:
         watching.cancel()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from audit.context import EMPTY, Context
-from audit.context_schema import Declared, End, Moment, Person
-from audit.event import AuditEvent
+from audit.context_schema import Declared, End, Moment, Person, Ticket
+from audit.event import AuditEvent, Resource
 from audit.event import Principal as Actor
 from detectors.features import observe
 from detectors.peers import Group, Snapshot
@@ -164,3 +166,72 @@ def test_a_rule_may_ask_what_is_declared_and_how_long_the_actor_was_silent(tmp_p
     assert len(ruled(alice, event(time=TIME + 85 * DAY), under).findings) == 1
     assert ruled(alice, event(time=TIME + 85 * DAY + HOUR), under).findings == [], "seen an hour ago"
     assert ruled(alice, event(time=TIME + 140 * DAY), plain).findings == [], "nothing is declared"
+
+
+CORRELATED = """title: Deed
+id: 11111111-1111-4111-8111-111111111111
+name: deed
+level: high
+logsource: {product: auditwatch}
+detection: {s: {action: application.lifecycle.delete}, condition: s}
+"""
+MANY = """title: Many
+id: 33333333-3333-4333-8333-333333333333
+level: high
+correlation: {type: event_count, rules: [deed], group-by: [auditwatch.actor.id], timespan: 1h, condition: {gte: 2}}
+"""
+FEW = MANY.replace("Many", "Few").replace("id: 33333333", "id: 44444444").replace("gte: 2", "lt: 2")
+
+
+def papered(folder: Path, *texts: str, resource: str = "wiki") -> Detections:
+    ticket = Ticket(
+        id="CHG-1", type="change", requester="alice", subject="alice", approver="bob", system="okta",
+        resource=resource, opened=Moment(TIME - HOUR), approved_at=Moment(TIME - HOUR), status="approved",
+    )  # fmt: skip
+    people = (Person(id="alice"), Person(id="bob"))
+    return replace(detections(folder, *texts), context=Context(Declared(users=people, tickets=(ticket,))))
+
+
+def change(action: str = "application.lifecycle.delete") -> AuditEvent:
+    return msgspec.structs.replace(event(), action=action, resource=Resource("app", "wiki"), country=None)
+
+
+def test_what_paper_explains_is_told_and_not_grave(tmp_path: Path) -> None:
+    deed = ruled(Principal.unpack(None, None), change(), papered(tmp_path, CORRELATED))
+    (finding,) = deed.findings
+    assert finding.explained.startswith("change CHG-1 approved by bob until")
+    assert (finding.severity, finding.doubts) == ("high", ())
+    assert deed.explained
+    assert not deed.waits
+
+
+def test_a_partial_fit_lowers_by_one_and_is_still_grave(tmp_path: Path) -> None:
+    deed = ruled(Principal.unpack(None, None), change(), papered(tmp_path, CORRELATED, resource="payroll"))
+    (finding,) = deed.findings
+    assert (finding.severity, finding.risk, finding.explained) == ("medium", 30, "")
+    assert finding.doubts[1:] == ("CHG-1 is about payroll",)
+    assert deed.grave
+    assert not deed.explained
+
+
+def test_correlations_do_not_count_what_paper_explains(tmp_path: Path) -> None:
+    deed = ruled(Principal.unpack(None, None), change(), papered(tmp_path, CORRELATED, MANY))
+    assert deed.matches == []
+    assert deed.unheard == [("33333333-3333-4333-8333-333333333333", "explained")]
+
+
+def test_one_that_looks_for_too_little_still_counts_it(tmp_path: Path) -> None:
+    deed = ruled(Principal.unpack(None, None), change(), papered(tmp_path, CORRELATED, FEW))
+    assert [match.correlation for match in deed.matches] == ["44444444-3333-4333-8333-333333333333"]
+    assert deed.unheard == []
+
+
+def test_paper_that_cannot_be_weighed_costs_no_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Deed, "ask_paper", broken)
+    deed = Deed(Arrival(0, mark(1), change()), Principal.unpack(None, None), observe(change()))
+    errors = apply_rules(deed, None, papered(tmp_path, CORRELATED))
+    assert errors == ["the check against declared paper failed: ZeroDivisionError()"]
+    assert len(deed.findings) == 1

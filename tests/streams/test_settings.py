@@ -70,6 +70,10 @@ class TestWhereSettingsComeFrom:
             "broker": "kafka://k:1",
             "redis": "rediss://r:1",
             "listen": "0.0.0.0:1",
+            "slack_http": "127.0.0.1:3000",
+            "ledger_key": "0123456789abcdef0123456789abcdef",
+            "webhook_url": "https://hooks.example/alerts",
+            "webhook_secret": "0123456789abcdef",
             "kafka_security_protocol": "SASL_SSL",
             "kafka_sasl_mechanism": "SCRAM-SHA-512",
         }
@@ -135,6 +139,8 @@ class TestWhatIsRefused:
             ('redis = "http://r"', "expected redis://"),
             ('listen = "6060"', "expected host:port"),
             ('listen = "127.0.0.1:99999"', "expected host:port"),
+            ('webhook_url = "http://hooks.example.com"', "begins with https://"),
+            ('webhook_url = "https://hooks.example.com"', "set AUDITWATCH_WEBHOOK_SECRET to 16 characters or more"),
             ('kafka_security_protocol = "TLS"', "expected one of PLAINTEXT, SSL"),
             ('kafka_sasl_mechanism = "GSSAPI"', "expected one of PLAIN, SCRAM-SHA-256"),
             ('kafka_ssl_cafile = "nowhere.pem"', "there is no file"),
@@ -154,7 +160,7 @@ class TestWhatIsRefused:
         load_settings(file, {"AUDITWATCH_KAFKA_SASL_PASSWORD": "p"})
 
 
-SECRET = st.text(st.characters(categories=["L", "N"], include_characters="/:@%"), min_size=8)
+SECRET = st.text(st.characters(categories=["L", "N"], include_characters="/:@%"), min_size=32)
 
 
 class TestSecretsStaySecret:
@@ -170,6 +176,12 @@ class TestSecretsStaySecret:
         settings = Settings(redis=f"redis://user:pw-{secret}@cache:6379/0")
         assert f"pw-{secret}" not in repr(settings)
         assert "***@cache:6379/0" in repr(settings)
+
+    @given(secret=SECRET)
+    def test_neither_is_the_path_of_a_webhook(self, secret: str) -> None:
+        for url in (f"https://hooks.example.com/services/pw-{secret}", "https://ada:pw-1@hooks.example.com"):
+            assert "pw-" not in repr(Settings(webhook_url=url))
+            assert "hooks.example.com" in repr(Settings(webhook_url=url))
 
     def test_what_is_no_secret_is_shown(self) -> None:
         assert "broker='kafka://k:1'" in repr(Settings(broker="kafka://k:1"))

@@ -11,6 +11,7 @@ import pytest
 
 from streams import worker
 from streams.kafka import ALERTS, EVENTS, FINDINGS
+from streams.ledger import Kept
 from streams.load import load_detections
 from streams.settings import Settings
 from streams.worker import CHUNKS, FETCH_BYTES, build, build_dispatcher
@@ -136,7 +137,7 @@ class TestDispatcher:
 
     @pytest.fixture
     def app(self, dispatch: Any) -> Any:
-        return build_dispatcher(SETTINGS, dispatch)
+        return build_dispatcher(SETTINGS, dispatch, Kept(SETTINGS, "dispatcher", lambda: 0))
 
     async def test_puts_each_alert_into_the_outbox_before_it_is_done(
         self, app: Any, dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch

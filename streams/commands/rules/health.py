@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from audit.event import AuditEvent, rfc3339
-from rules.health import NOISY_PER_DAY, ExceptionHealth, Health, exceptions_health, health
+from rules.health import NOISY_PER_DAY, ExceptionHealth, Health, exceptions_health, health, judged
 from rules.reach import seen_fields
 from rules.unreachable import blocked
 from streams.backtest import backtest
@@ -16,6 +16,7 @@ from streams.commands.common import config_option, settings_of
 from streams.commands.out import counting, echo_json, json_option
 from streams.commands.rules.given import answers, logs_of, logs_options, now, paths_of, rules_option, ticked, view_of
 from streams.commands.rules.table import Column, echo_table, heading
+from streams.commands.rules.verdicts import shown, verdict_line, verdicts_of, verdicts_option
 from streams.load import load_detections
 
 
@@ -26,6 +27,7 @@ from streams.load import load_detections
 @click.option(
     "--noisy", default=NOISY_PER_DAY, show_default=True, type=click.FloatRange(0), help="Fires a day that are too many."
 )
+@verdicts_option
 @click.option("--all", "everything", is_flag=True, help="Show the rules that do well, too.")
 @config_option
 @json_option
@@ -37,6 +39,7 @@ def command(
     context: Path | None,
     rules: tuple[Path, ...],
     noisy: float,
+    verdicts: Path | None,
     everything: bool,
     config: Path | None,
     as_json: bool,
@@ -45,6 +48,7 @@ def command(
 
     \b
     noisy        fires more than --noisy times a day
+    wrong        people found less than a fifth of its alerts real (five or more judged)
     cannot fire  events fit but for a field that none of them has
     stale        has fired, but not for a week and five of its usual gaps
     excused      exceptions take most of its matches away
@@ -73,7 +77,8 @@ def command(
         with counting("looking for rules that cannot fire") as tick:
             again = logs.events() if logs.again else iter(())
             cannot = blocked(detections.rules, seen, ticked(map(view_of, again), tick))
-    found = health(detections.rules, test.tallies, test.span, cannot, noisy)
+        told = verdicts_of(settings, verdicts)
+    found = judged(health(detections.rules, test.tallies, test.span, cannot, noisy), told)
     ends = exceptions_health(detections.rules.exceptions, test.excuses, now())
     if as_json:
         for line in [*map(_line, found), *map(_exception_line, ends)]:
@@ -85,8 +90,8 @@ def command(
         rows = [(one.state, one.excuse.owner, one.why, f"{one.excuse.path}:{one.excuse.line}") for one in ends]
         echo_table([Column("STATE"), Column("OWNER"), Column("WHY"), Column("WHERE")], rows)
     counts = {state: sum(one.state == state for one in found) for state in dict.fromkeys(one.state for one in found)}
-    told = ", ".join(f"{count} {state}" for state, count in counts.items())
-    click.echo(f"{test.span.events.total()} events over {test.span.days} days; {len(found)} rules: {told}", err=True)
+    summary = ", ".join(f"{count} {state}" for state, count in counts.items())
+    click.echo(f"{test.span.events.total()} events over {test.span.days} days; {len(found)} rules: {summary}", err=True)
 
 
 def _show(found: Sequence[Health]) -> None:
@@ -98,6 +103,7 @@ def _show(found: Sequence[Health]) -> None:
         Column("A DAY", True),
         Column("USERS", True),
         Column("EXCUSED", True),
+        Column("REAL", True),
         Column("LAST"),
         Column("WHY"),
     ]
@@ -108,7 +114,8 @@ def _row(one: Health) -> tuple[object, ...]:
     stage = "" if one.rule.stage == "live" else one.rule.stage
     last = rfc3339(one.last)[:10] if one.fires else ""
     excused = f"{one.excused:.0%}" if one.excused else ""
-    return one.state, one.rule.title, stage, one.fires, one.per_day, one.users, excused, last, one.why
+    real = shown(one.verdicts)
+    return one.state, one.rule.title, stage, one.fires, one.per_day, one.users, excused, real, last, one.why
 
 
 def _line(one: Health) -> dict[str, object]:
@@ -124,6 +131,7 @@ def _line(one: Health) -> dict[str, object]:
         "noisiest": one.noisiest,
         "last": rfc3339(one.last) if one.fires else None,
         "excused": round(one.excused, 3),
+        **verdict_line(one.verdicts),
     }
 
 

@@ -16,7 +16,7 @@ from streams.kafka import EVENTS
 from streams.packet import Control, decode_events
 from streams.principal import event_code
 from streams.settings import Settings
-from tests.alerting.conftest import NOON, an_alert
+from tests.alerting.conftest import HOUR, NOON, an_alert
 from tests.streams.commands.conftest import Run, lines, received
 
 Answer = TypeVar("Answer")
@@ -58,6 +58,12 @@ class TestList:
             "ID",
             an_alert(2).id,
         ]
+
+    def test_what_paper_closed_is_listed_as_closed(self, run: Run, redis_url: str, alert: Alert) -> None:
+        closed = an_alert(1, status="resolved", resolution="explained", revision=alert.revision + 1)
+        ask(redis_url, lambda store: store.put(closed))
+        ask(redis_url, lambda store: store.receipt(closed.id, Receipt(closed.revision, "high", "", "explained")))
+        assert "resolved (explained), explained" in run("alerts", "list").stdout
 
     def test_json_is_alert_lines_with_the_cases_status(self, run: Run, alert: Alert) -> None:
         run("alerts", "resolve", alert.id, "--as", "false_positive")
@@ -138,6 +144,24 @@ class TestActions:
         done = run("alerts", "ack", alert.id, "--by", "erin")
         assert done.exit_code == 1
         assert "already acknowledged by dave" in done.stderr
+
+    def test_snooze_and_reopen(self, run: Run, redis_url: str, alert: Alert) -> None:
+        done = run("alerts", "snooze", alert.id, "--hours", 12, "--by", "alice", "--note", "until Monday")
+        assert done.stdout.startswith("acknowledged, snoozed until 20")
+        entries = ask(redis_url, lambda store: store.due(9, 0))
+        assert sorted(entry.alert.id.split(":")[0] for entry in entries) == sorted([alert.id, "snooze"])
+        case = ask(redis_url, lambda store: store.case(alert.id))
+        assert case
+        assert case.snoozed_until - case.at == 12 * HOUR
+        assert run("alerts", "reopen", alert.id).exit_code == 1
+        run("alerts", "resolve", alert.id, "--as", "benign", "--by", "bob")
+        assert run("alerts", "reopen", alert.id, "--by", "carol").stdout.startswith("reopened by carol at 20")
+        shown = run("alerts", "show", alert.id).stdout
+        told = [
+            words in shown for words in ("alice snoozed it until 20", ": until Monday", "bob resolved it as benign")
+        ]
+        assert all(told)
+        assert run("alerts", "snooze", alert.id, "--hours", 0).exit_code == 2
 
     def test_an_alert_that_is_not_there(self, run: Run, redis_url: str) -> None:
         assert run("alerts", "ack", "nothing").exit_code == 2

@@ -170,6 +170,8 @@ class TestForget:
         [control] = decode_events(payload).controls
         assert place == partition_of("alice", PARTITIONS)
         assert (control.kind, control.principal, control.by, control.why) == ("forget", "alice", "bob", "INC-204")
+        (told,) = lines(run("ledger", "list", "--kind", "baseline", "--json").stdout)
+        assert (told["subject"], told["by"], told["details"]["reason"]) == ("alice", "bob", "INC-204")
 
     def test_it_asks_first(self, run: Run, alice: str, own_broker: Settings) -> None:
         words = ("baseline", "forget", "alice", "--reason", "x")

@@ -1,15 +1,24 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from alerting.alert import to_line
 from alerting.store import RedisAlertStore
+from streams.kafka import EVENTS
+from streams.packet import decode_events
+from streams.settings import Settings
+from tests.alerting.clicking import CAROL, payload
 from tests.alerting.conftest import an_alert
 from tests.alerting.slack_server import TOKEN, SlackServer
-from tests.streams.commands.conftest import Run, start
+from tests.alerting.socket_server import APP_TOKEN, SocketServer
+from tests.streams.commands.conftest import Run, received, start
 
 LINES = b"".join(to_line(an_alert(number)) + b"\n" for number in range(3))
 
@@ -111,3 +120,51 @@ def test_what_is_delivered_has_its_receipt(run: Run, redis_url: str, alerts: Pat
         return [entry.receipt is not None for entry in entries]
 
     assert asyncio.run(receipts()) == [True] * 3
+
+
+async def reached(wanted: Callable[[], object], process: subprocess.Popen[str], seconds: float = 20.0) -> None:
+    for _ in range(int(seconds / 0.05)):
+        if wanted():
+            return
+        assert process.poll() is None, process.communicate()
+        await asyncio.sleep(0.05)
+    process.kill()
+    raise AssertionError(f"not reached: {process.communicate()}")
+
+
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_a_click_reaches_the_running_dispatcher_and_it_ends_when_told(
+    redis_url: str, own_broker: Settings, place: Path, monkeypatch: pytest.MonkeyPatch, told: int
+) -> None:
+    (place / "people.yml").write_text(
+        f"users: [{{id: alice}}, {{id: carol, identities: {{slack: [{CAROL}]}}}}]", encoding="utf-8"
+    )
+
+    async def drive() -> tuple[int, str, list[str]]:
+        sockets, store = SocketServer(), RedisAlertStore.connect(redis_url)
+        async with SlackServer(sockets=sockets, now=time.time) as slack:
+            monkeypatch.setenv("SLACK_BOT_TOKEN", TOKEN)
+            monkeypatch.setenv("SLACK_APP_TOKEN", APP_TOKEN)
+            monkeypatch.setenv("AUDITWATCH_CONTEXT", str(place / "people.yml"))
+            monkeypatch.setenv("AUDITWATCH_SLACK_CHANNEL", "C1")
+            monkeypatch.setenv("AUDITWATCH_SLACK_BASE_URL", slack.url)
+            await store.put(an_alert(1))
+            process = start(place, "dispatcher", stdout=-1, stderr=-1)
+            try:
+                await reached(lambda: slack.posts and sockets.open, process)
+                await sockets.send("e1", payload("case.false_positive", CAROL))
+                await reached(lambda: slack.thread(slack.posts[0]["ts"]), process)
+                [(_, control)] = await asyncio.to_thread(received, own_broker, EVENTS, 1)
+                assert [one.kind for one in decode_events(control).controls] == ["learn"]
+                process.send_signal(told)
+                _, said = await asyncio.to_thread(process.communicate, timeout=30)
+            finally:
+                process.kill()
+            assert sockets.open == []
+            await store.close()
+            return process.returncode, said, slack.thread(slack.posts[0]["ts"])
+
+    code, said, thread = asyncio.run(drive())
+    assert code == 0
+    assert thread[0].startswith("carol resolved it as false_positive at ")
+    assert not [word for word in ("Unclosed", "Traceback", "never awaited", TOKEN, APP_TOKEN) if word in said]

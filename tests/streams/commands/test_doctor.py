@@ -4,19 +4,27 @@ import asyncio
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp import web
 
+from alerting.ledger import Decision
+from alerting.slack_app import SCOPES
 from streams.commands import doctor
 from streams.embedded import RedisServer
 from streams.kafka import ALERTS, EVENTS, ensure_topics
+from streams.ledger import note
 from streams.settings import Settings
 from tests.alerting.slack_server import TOKEN, SlackServer
-from tests.streams.commands.conftest import Run, lines, start
+from tests.streams.commands.conftest import Run, lines
 from tests.streams.commands.rules.conftest import RULE
 
-ORDER = ["python", "settings", "context", "rules", "model", "broker", "redis", "trail", "slack"]
+ORDER = ["python", "settings", "context", "rules", "model", "routes", "broker", "redis", "trail", "ledger", "slack"]
+
+Ask = Callable[..., dict[str, tuple[str, str]]]
 
 
 def examined(run: Run, *words: object) -> dict[str, tuple[str, str]]:
@@ -38,9 +46,11 @@ def test_one_line_each_and_nothing_is_written(run: Run, place: Path) -> None:
         "context": "warn",
         "rules": "ok",
         "model": "ok",
+        "routes": "ok",
         "broker": "warn",
         "redis": "warn",
         "trail": "ok",
+        "ledger": "warn",
         "slack": "warn",
     }
     assert list(place.iterdir()) == []
@@ -212,26 +222,167 @@ class TestSlack:
         assert examined(run)["slack"][0] == "ok"
         assert examined(run, "--slack")["slack"][0] == "fail"
 
-    @pytest.mark.parametrize(
-        ("token", "state", "said"), [(TOKEN, "ok", "auditwatch in Example"), ("xoxb-no", "fail", "invalid_auth")]
-    )
-    def test_slack_is_asked(
-        self, place: Path, monkeypatch: pytest.MonkeyPatch, token: str, state: str, said: str
+    def test_the_channel_may_be_that_of_the_routes(
+        self, run: Run, place: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        async def drive() -> str:
-            async with SlackServer() as slack:
-                monkeypatch.setenv("SLACK_BOT_TOKEN", token)
-                monkeypatch.setenv("AUDITWATCH_SLACK_CHANNEL", "C1")
-                monkeypatch.setenv("AUDITWATCH_SLACK_BASE_URL", slack.url)
-                return await asyncio.to_thread(examine, place)
+        (place / "routes.yml").write_text("default: '#leads'\n")
+        monkeypatch.setenv("SLACK_BOT_TOKEN", TOKEN)
+        monkeypatch.setenv("AUDITWATCH_ROUTES", "routes.yml")
+        assert examined(run)["slack"][1].startswith("alerts go to #leads")
 
-        line = {each["what"]: each for each in lines(asyncio.run(drive()))}["slack"]
-        assert line["state"] == state
-        assert said in line["text"]
-        assert token not in line["text"]
+    def test_buttons_need_a_way_back(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SLACK_BOT_TOKEN", TOKEN)
+        monkeypatch.setenv("AUDITWATCH_SLACK_CHANNEL", "C1")
+        assert examined(run)["clicks"][0] == "warn"
+        monkeypatch.setenv("SLACK_APP_TOKEN", "xoxb-wrong")
+        assert examined(run)["clicks"] == ("fail", "SLACK_APP_TOKEN is no app-level token: it begins with xapp-")
+        monkeypatch.setenv("SLACK_APP_TOKEN", APP_TOKEN)
+        monkeypatch.setenv("SLACK_SIGNING_SECRET", "s")
+        monkeypatch.setenv("AUDITWATCH_SLACK_HTTP", "127.0.0.1:3000")
+        assert examined(run)["clicks"] == ("ok", "over Socket Mode and signed, over HTTP at 127.0.0.1:3000")
 
 
-def examine(place: Path) -> str:
-    """The doctor as a process of its own."""
-    with start(place, "doctor", "--json", "--slack", stdout=-1, stderr=-1) as process:
-        return process.communicate(timeout=60)[0]
+APP_TOKEN = "xapp-a-token-for-tests"
+
+
+class Workspace(SlackServer):
+    """A Slack that also answers questions about the app."""
+
+    def __init__(self, **changes: Any) -> None:
+        super().__init__(channels={"C1": "C1", "#security": "C1", "#leads": "C2", "C2": "C2"})
+        self.scopes: frozenset[str] = changes.get("scopes", frozenset(SCOPES))
+        self.invited: list[str] = changes.get("invited", ["security", "leads"])
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        if request.match_info["method"] == "apps.connections.open":
+            known = request.headers["Authorization"] == f"Bearer {APP_TOKEN}"
+            return web.json_response(
+                {"ok": True, "url": "wss://x"} if known else {"ok": False, "error": "invalid_auth"}
+            )
+        answer = await super()._handle(request)
+        answer.headers["X-OAuth-Scopes"] = ",".join(sorted(self.scopes))
+        return answer
+
+    def _accept(self, method: str, body: dict[str, Any], authorization: str) -> dict[str, Any]:
+        if method != "users.conversations" or authorization != f"Bearer {TOKEN}":
+            return super()._accept(method, body, authorization)
+        at = int(body.get("cursor", 0))
+        more = str(at + 1) if at + 1 < len(self.invited) else ""
+        page = [{"id": self.channels[f"#{name}"], "name": name} for name in self.invited[at : at + 1]]
+        return {"ok": True, "channels": page, "response_metadata": {"next_cursor": more}}
+
+
+class TestSlackIsAsked:
+    """A Slack it may ask; rules and model are another test's."""
+
+    @pytest.fixture
+    def ask(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> Ask:
+        def ask(slack: Workspace, *words: str) -> dict[str, tuple[str, str]]:
+            async def drive() -> str:
+                async with slack:
+                    monkeypatch.setenv("AUDITWATCH_SLACK_BASE_URL", slack.url)
+                    done = await asyncio.to_thread(run, "doctor", "--json", *words)
+                    return str(done.stdout)
+
+            told = asyncio.run(drive())
+            assert TOKEN not in told
+            assert APP_TOKEN not in told
+            return {line["what"]: (line["state"], line["text"]) for line in lines(told)}
+
+        for name in ("_rules", "_model"):
+            monkeypatch.setattr(doctor, name, lambda _: ("ok", ""))
+        monkeypatch.setenv("SLACK_BOT_TOKEN", TOKEN)
+        monkeypatch.setenv("SLACK_APP_TOKEN", APP_TOKEN)
+        monkeypatch.setenv("AUDITWATCH_SLACK_CHANNEL", "#security")
+        return ask
+
+    def test_all_is_well_and_nothing_is_posted(self, ask: Ask) -> None:
+        slack = Workspace()
+        told = ask(slack, "--slack")
+        assert told["slack"] == ("ok", "auditwatch in Example; alerts go to #security")
+        assert told["clicks"] == ("ok", "over Socket Mode")
+        assert told["scopes"] == ("ok", f"all {len(SCOPES)} that are used")
+        assert told["channels"] == ("ok", "the app is in #security")
+        assert "test" not in told
+        assert slack.posts == []
+
+    def test_a_test_alert_that_says_so(self, ask: Ask) -> None:
+        slack = Workspace()
+        state, text = ask(slack, "--send-test")["test"]
+        assert (state, text[:34]) == ("ok", "a test alert stands in #security (")
+        (message,) = slack.posts
+        assert message["channel"] in ("#security", "C1")
+        assert "TEST: auditwatch can post here" in message["text"]
+
+    def test_missing_scopes(self, ask: Ask) -> None:
+        told = ask(Workspace(scopes=frozenset(SCOPES) - {"files:write"}), "--slack")["scopes"]
+        assert told[0] == "warn"
+        assert told[1].startswith("missing: files:write (put the whole evidence of an alert into its thread). Add them")
+        assert ask(Workspace(scopes=frozenset(SCOPES) - {"chat:write"}), "--slack")["scopes"][0] == "fail"
+        assert ask(Workspace(scopes=frozenset()), "--slack")["scopes"][0] == "warn"
+
+    def test_every_channel_of_the_routes(self, ask: Ask, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (place / "routes.yml").write_text(
+            "routes:\n  - {channel: '#leads', escalate: [{after: 5m, to: U123}, {after: 9m, to: '#none'}]}\n"
+        )
+        monkeypatch.setenv("AUDITWATCH_ROUTES", "routes.yml")
+        state, text = ask(Workspace(), "--slack")["channels"]
+        assert (state, text) == ("fail", "not in #none: `/invite @auditwatch` there, or mend the name")
+
+    def test_a_token_slack_does_not_know(self, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-no")
+        told = ask(Workspace(), "--send-test")
+        assert told["slack"] == (
+            "fail", "SLACK_BOT_TOKEN: auth.test: Slack refused: invalid_auth; set the token to a valid one"
+        )  # fmt: skip
+        assert "test" not in told
+
+    def test_an_app_token_slack_does_not_know(self, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SLACK_APP_TOKEN", "xapp-no")
+        state, text = ask(Workspace(), "--slack")["clicks"]
+        assert state == "fail"
+        assert "SLACK_APP_TOKEN: apps.connections.open: Slack refused: invalid_auth" in text
+
+    def test_an_outage(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SLACK_BOT_TOKEN", TOKEN)
+        monkeypatch.setenv("AUDITWATCH_SLACK_CHANNEL", "C1")
+        monkeypatch.setenv("AUDITWATCH_SLACK_BASE_URL", "http://127.0.0.1:1/api/")
+        told = examined(run, "--send-test")
+        assert told["slack"][0] == "fail"
+        assert "Slack cannot be reached" in told["slack"][1]
+        assert "test" not in told
+
+
+class TestRoutes:
+    def test_a_wrong_one(self, run: Run, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (place / "routes.yml").write_text("defalt: '#x'\n")
+        monkeypatch.setenv("AUDITWATCH_ROUTES", "routes.yml")
+        state, text = examined(run)["routes"]
+        assert state == "fail"
+        assert text.startswith("routes.yml:1:1: ")
+
+    def test_a_mute_that_ended(self, run: Run, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        mute = "{when: {detections: [x]}, owner: ada, reason: past, expires: 2026-01-01}"
+        (place / "routes.yml").write_text(f"routes: []\nmutes: [{mute}]\n")
+        monkeypatch.setenv("AUDITWATCH_ROUTES", "routes.yml")
+        state, text = examined(run)["routes"]
+        assert state == "warn"
+        assert "routes.yml: 0 routes, 1 mutes; ended: " in text
+
+
+class TestLedger:
+    KEY = "0123456789abcdef0123456789abcdef"
+
+    def test_a_key(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert "set AUDITWATCH_LEDGER_KEY" in examined(run)["ledger"][1]
+        monkeypatch.setenv("AUDITWATCH_LEDGER_KEY", self.KEY)
+        assert examined(run)["ledger"] == ("ok", "a key is set")
+
+    def test_the_key_of_the_ledger_there_is(self, run: Run, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        note(Settings(redis=redis_url, ledger_key=self.KEY), Decision("models", "promote", 1, "ada"))
+        monkeypatch.setenv("AUDITWATCH_LEDGER_KEY", self.KEY)
+        assert examined(run)["ledger"] == ("ok", "a key is set, 1 records; anchors in .auditwatch/ledger")
+        monkeypatch.setenv("AUDITWATCH_LEDGER_KEY", "f" * 32)
+        state, text = examined(run)["ledger"]
+        assert state == "fail"
+        assert "is not the key" in text

@@ -17,11 +17,11 @@ from tests.streams.commands.conftest import Run, lines
 
 FINDING = {
     "id", "time", "kind", "detection", "title", "severity", "risk", "principal", "entity", "event_ids", "reasons",
-    "attack", "version", "author",
+    "attack", "version", "author", "evidence", "measures", "runbook", "explained", "doubts",
 }  # fmt: skip
 ALERT = {
     "id", "time", "severity", "risk", "principal", "entity", "title", "summary", "findings", "event_ids", "reasons",
-    "attack", "version", "key", "count", "revision", "status", "resolution",
+    "attack", "version", "key", "count", "revision", "status", "resolution", "evidence", "measures",
 }  # fmt: skip
 OUTS = ("alerts", "findings", "scores", "events")
 
@@ -169,3 +169,40 @@ def test_snapshots_are_taken_daily_or_not_at_all(run: Run, place: Path) -> None:
 
 def test_a_budget_is_at_least_one(run: Run) -> None:
     assert "--budget" in run("replay", "okta=x", "--budget", "0").stderr
+
+
+PAPER = """users: [{id: ada, identities: {aws: ["arn:aws:iam::111122223333:user/ada"]}}, {id: bob}]
+tickets:
+  - {id: CHG-1, type: change, requester: ada, approver: bob, system: aws, resource: ada, status: STATUS,
+     opened: 2026-03-04T08:00:00Z, approved_at: 2026-03-04T09:00:00Z, window_end: 2026-03-04T12:00:00Z}
+"""
+
+
+@pytest.mark.parametrize("status", ["approved", "rejected"])
+def test_what_paper_explains_is_written_and_not_shown(run: Run, place: Path, status: str) -> None:
+    (place / "rules").mkdir()
+    (place / "rules" / "a.yml").write_text(
+        "title: Any key\nid: 11111111-1111-4111-8111-111111111111\nlevel: high\n"
+        "logsource: {product: aws, service: cloudtrail}\n"
+        "detection: {selection: {eventName: CreateAccessKey}, condition: selection}\n"
+    )
+    (place / "paper.yml").write_text(PAPER.replace("STATUS", status))
+    user = '"userIdentity": {"type": "IAMUser", "userName": "ada", "arn": "arn:aws:iam::111122223333:user/ada"}'
+    call = (
+        '"eventSource": "iam.amazonaws.com", "eventName": "CreateAccessKey", "requestParameters": {"userName": "ada"}'
+    )
+    (place / "log.jsonl").write_text(f'{{"eventID": "1", "eventTime": "2026-03-04T10:00:00Z", {user}, {call}}}\n')
+    options = ["cloudtrail=log.jsonl", "--context", "paper.yml", "--rules", "rules"]
+    shown = run("replay", *options)
+    run("replay", *options, "--alerts", "alerts.jsonl")
+    (alert,) = lines(place / "alerts.jsonl")
+    if status == "approved":
+        assert (alert["status"], alert["resolution"]) == ("resolved", "explained")
+        assert alert["findings"][0]["explained"] == "change CHG-1 approved by bob until 2026-03-04 12:00 UTC"
+        assert shown.stdout == ""
+        assert "0 alerts, 1 more closed as explained" in shown.stderr
+    else:
+        assert (alert["status"], alert["resolution"]) == ("open", None)
+        assert alert["findings"][0]["doubts"][-1] == "CHG-1 is rejected"
+        assert "CHG-1 is rejected" in shown.stdout
+        assert "1 alerts" in shown.stderr

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
+import orjson
 import pytest
 
 from audit.context import Context, load_context
+from rules.access import BESIDE_THE_POINT, Access
+from streams.evaluate_labels import simulated
 from streams.simulate.model import SimEvent
 from streams.simulate.organisation import Organisation, simulate
 from streams.simulate.output import context_yaml
@@ -90,3 +93,32 @@ def test_what_people_do_of_a_morning_is_what_their_roles_permit(
 
 def test_a_years_company_of_hundreds_loads() -> None:
     assert len(simulate(300, 2, 4).context["users"]) == 310
+
+
+def test_ordinary_life_is_declared_and_attacks_are_not(organisation: Organisation) -> None:
+    labelled = simulated(organisation)
+    access = Access(labelled.context)
+    told: dict[str, set[str]] = {}
+    for event in labelled.events():
+        decision = access.decide(event, orjson.loads(event.raw))
+        if decision.kind not in BESIDE_THE_POINT:
+            attack = labelled.attack_of.get(event.id)
+            assert attack is not None, (event.actor.id, decision)
+            told.setdefault(attack.kind, set()).add(decision.kind)
+    assert len(told) >= len({attack.kind for attack in organisation.attacks}) / 2
+    ended = any(attack.kind == "contractor_after_end" for attack in organisation.attacks)
+    assert not ended or told["contractor_after_end"] == {"after_end"}
+    assert not told.keys() & {"insider_within_permissions", "insider_low_and_slow"}
+
+
+def test_every_contractor_after_the_end_is_told() -> None:
+    organisation = simulate(users=100, days=6, seed=12, attack_after=2)
+    labelled = simulated(organisation)
+    access = Access(labelled.context)
+    after = {attack.id for attack in organisation.attacks if attack.kind == "contractor_after_end"}
+    told = set()
+    for event in labelled.events():
+        attack = labelled.attack_of.get(event.id)
+        if attack and attack.id in after and access.decide(event, {}).kind == "after_end":
+            told.add(attack.id)
+    assert told == after != set()

@@ -1,0 +1,146 @@
+"""Who gave whom which rights: each change of permission is held against the paper and the people behind it.
+
+A change that declared paper explains says nothing. Of the others it is said what is missing: no paper at all, paper
+that those concerned approved themselves, rights given to oneself, or a role of another team's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Literal
+
+from audit.context import Context
+from audit.context_people import glob_matches, system_of
+from audit.context_schema import DAY, Person
+from audit.event import AuditEvent
+from audit.finding import RISK, Finding, Severity, Version, stable_id
+from rules.paper import Fit
+
+LONGEST_ACTION = 200
+NEAR = DAY
+"""How far (µs) a permanent change of roles may lie from the day it was declared for."""
+
+Flaw = Literal["self_granted", "self_approved", "outside_team", "unexplained"]
+
+GRANTS = {
+    "aws": "Attach*Policy | Put*Policy | AddUserToGroup | CreateAccountAssignment | CreateGroupMembership "
+    "| UpdateAssumeRolePolicy | CreateLoginProfile | CreateGrant | GrantPermissions | *SetDefaultPolicyVersion",
+    "okta": "group.user_membership.add | application.user_membership.add | group.application_assignment.add "
+    "| user.account.privilege.grant | group.privilege.grant",
+    "github": "team.add_* | repo.add_member | org.add_member | org.update_member | org.invite_member "
+    "| integration_installation.create | org_credential_authorization.grant",
+    "entra": "Add member to role* | Add member to group* | Add app role assignment* | Add owner to * "
+    "| Consent to application*",
+    "google": "ADD_GROUP_MEMBER | ASSIGN_ROLE | AUTHORIZE_API_CLIENT_ACCESS",
+    "gcp": "*SetIamPolicy*",
+}
+"""Actions that give rights, by system; in Kubernetes it is what they are done to."""
+_BINDINGS = frozenset({"rolebindings", "clusterrolebindings"})
+_BINDS = frozenset({"create", "update", "patch"})
+
+_SEVERITY: dict[Flaw, Severity] = {
+    "self_granted": "high",
+    "self_approved": "high",
+    "outside_team": "medium",
+    "unexplained": "low",
+}
+_TITLES: dict[Flaw, str] = {
+    "self_granted": "Rights given to oneself, with nothing that explains it",
+    "self_approved": "Rights given on paper that those concerned approved themselves",
+    "outside_team": "Rights of another team's given to somebody",
+    "unexplained": "Rights given, with nothing that explains it",
+}
+
+
+def is_grant(event: AuditEvent) -> bool:
+    """Whether an event gave somebody rights."""
+    if event.outcome not in ("success", "unknown"):
+        return False
+    system = system_of(event.source)
+    if system == "k8s":
+        return event.action in _BINDS and event.resource is not None and event.resource.type in _BINDINGS
+    return _gives(system, event.action[:LONGEST_ACTION])
+
+
+def change_finding(event: AuditEvent, fit: Fit, context: Context, version: Version) -> Finding | None:
+    """What is wrong with a grant; None where paper explains it, a program made it, or no paper is declared at all."""
+    declared = context.declared
+    if fit.explained or not (declared.tickets or declared.role_changes) or event.actor.kind == "service":
+        return None
+    if context.person(event.actor.id) is None or _foreseen(event, context):
+        return None
+    flaw = _flaw(event, fit, context)
+    return Finding(
+        id=stable_id("change", event.source, event.id),
+        time=event.time,
+        kind="access",
+        detection=f"change.{flaw}",
+        title=_TITLES[flaw],
+        severity=_SEVERITY[flaw],
+        risk=RISK[_SEVERITY[flaw]],
+        principal=event.actor.id,
+        entity=f"user:{event.actor.id}",
+        event_ids=(event.id,),
+        reasons=tuple(_reasons(event, fit, context)),
+        attack=("T1098",),
+        version=version,
+    )
+
+
+def _flaw(event: AuditEvent, fit: Fit, context: Context) -> Flaw:
+    if event.target and event.target.id == event.actor.id:
+        return "self_granted"
+    if "approval" in fit.kinds and fit.kinds <= {"approval", "actor"}:
+        return "self_approved"
+    return "outside_team" if _teams_of(event, context) else "unexplained"
+
+
+def _reasons(event: AuditEvent, fit: Fit, context: Context) -> Iterator[str]:
+    target = event.target
+    who = "themselves" if target and target.id == event.actor.id else target.id[:120] if target else "somebody"
+    on = f" ({event.resource.name[:120]})" if event.resource else ""
+    yield f"{event.actor.id} gave {who} rights: {event.action[:80]}{on}"
+    if person := _grantee(event, context):
+        for role, teams in _teams_of(event, context):
+            yield f"{role} is for {', '.join(teams)}; {person.id} is of {person.team or 'no team'}"
+    if not fit.doubts:
+        yield "no ticket, grant or declared change of roles is about it"
+
+
+def _grantee(event: AuditEvent, context: Context) -> Person | None:
+    return context.person(event.target.id) if event.target else None
+
+
+def _teams_of(event: AuditEvent, context: Context) -> list[tuple[str, tuple[str, ...]]]:
+    """The declared role of the thing's name, where it is for teams the grantee is not of."""
+    person, resource = _grantee(event, context), event.resource
+    if person is None or resource is None:
+        return []
+    system, name = system_of(event.source), resource.name.rpartition("/")[2]
+    return [
+        (role.name, role.teams)
+        for role in context.declared.roles
+        if role.name == name and system_of(role.system) == system and role.teams and person.team not in role.teams
+    ]
+
+
+def _foreseen(event: AuditEvent, context: Context) -> bool:
+    """Whether the grantee's roles in this system were declared to change about now."""
+    if event.target is None:
+        return False
+    system, who = system_of(event.source), event.target.id
+    return any(
+        change.user == who and system_of(change.system) == system and abs(change.effective - event.time) <= NEAR
+        for change in context.declared.role_changes
+    )
+
+
+@lru_cache(maxsize=4_096)
+def _gives(system: str, action: str) -> bool:
+    return any(glob_matches(parts, action.lower()) for parts in _patterns(system))
+
+
+@lru_cache(maxsize=32)
+def _patterns(system: str) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(one.strip().lower().split("*")) for one in GRANTS.get(system, "").split("|") if one.strip())

@@ -1,0 +1,162 @@
+"""A deed as paper speaks of it: which action, in which system, on what, in whose role, from where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from audit.context import Context
+from audit.context_people import glob_matches, system_of
+from audit.context_schema import Person
+from audit.event import AuditEvent
+from rules.paper_actions import LONGEST_ACTION
+
+OWN_NETWORKS = ("office", "vpn", "internal")
+_ADMINISTRATORS = frozenset({"AdministratorAccess", "IAMFullAccess", "PowerUserAccess"})
+LONGEST_THING, MOST_ARNS = 1_024, 10
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """`action` is qualified as in the table of actions; `things` are all names, in lower case, of what it is done to.
+
+    `person` is the declared person who did it; `elsewhere` the country it was done from, where that is not theirs.
+    `administers` names the administrator's policy it gives, "" where it gives none.
+    """
+
+    event: AuditEvent
+    person: Person
+    system: str
+    action: str
+    things: frozenset[str]
+    account: str
+    elsewhere: str
+    administers: str = ""
+
+    @property
+    def refused(self) -> bool:
+        """Whether it was not permitted."""
+        return self.event.outcome in ("denied", "failure")
+
+    @property
+    def to_themselves(self) -> bool:
+        """Whether the actor, or an account of theirs, is what it is done to."""
+        if self.event.target and self.event.target.id == self.person.id:
+            return True
+        own = (name.lower() for names in self.person.identities.values() for name in names)
+        return not self.things.isdisjoint({self.person.id.lower(), *(part for name in own for part in _ends(name))})
+
+
+def deed_of(event: AuditEvent, record: Mapping[str, Any], person: Person, context: Context) -> Deed:
+    """The deed of an event whose actor is a declared person."""
+    accounts = {number: name for name, number in context.declared.company.aws_accounts.items()}
+    return Deed(
+        event=event,
+        person=person,
+        system=system_of(event.source),
+        action=_action(event, record),
+        things=frozenset(_things(event, record, context)),
+        account=accounts.get(event.account or "", event.account or ""),
+        elsewhere=_elsewhere(event, person, context),
+        administers=_administers(event, record),
+    )
+
+
+def fits(pattern: str, names: Iterable[str]) -> bool:
+    """Whether a pattern (`*` for any run of characters, letter case aside) is one of the names."""
+    parts = _parts(pattern[:LONGEST_THING])
+    return any(glob_matches(parts, name) for name in names)
+
+
+@lru_cache(maxsize=4_096)
+def _parts(pattern: str) -> tuple[str, ...]:
+    return tuple(pattern.lower().split("*"))
+
+
+def _action(event: AuditEvent, record: Mapping[str, Any]) -> str:
+    action = event.action[:LONGEST_ACTION]
+    if event.source == "cloudtrail":
+        service = _text(record, "eventSource").partition(".")[0]
+        return f"{service}:{action}" if service else action
+    if event.source == "kubernetes":
+        return f"{action} {event.resource.type if event.resource else ''}"
+    return action
+
+
+def _administers(event: AuditEvent, record: Mapping[str, Any]) -> str:
+    if event.source != "cloudtrail":
+        return ""
+    policy = _text(_inner(record, "requestParameters"), "policyArn").rpartition("/")[2]
+    return policy if policy in _ADMINISTRATORS else ""
+
+
+def _ends(name: str) -> tuple[str, str]:
+    """A name, and the last part of an ARN."""
+    return name, name.rpartition("/")[2]
+
+
+def _things(event: AuditEvent, record: Mapping[str, Any], context: Context) -> Iterator[str]:
+    """Names only what the record says: a service ("rds.amazonaws.com") is not a thing."""
+    if event.resource and event.resource.type != "service":
+        yield from _names(event.resource.name, event.source)
+    if event.target:
+        yield from (event.target.id.lower(), event.target.name.lower())
+        person = context.person(event.target.id)
+        if person:
+            yield from (name.lower() for name in person.identities.get(system_of(event.source), ()))
+    if event.source == "cloudtrail":
+        yield from _role(record)
+        yield from _object(record)
+        yield from _arns(record)
+
+
+def _names(name: str, source: str) -> Iterator[str]:
+    name = name[:LONGEST_THING].lower()
+    yield name
+    if source == "kubernetes" and "/" in name:
+        yield name.partition("/")[0]
+    elif source == "github" and "/" in name:
+        yield name.rpartition("/")[2]
+    elif name.startswith("arn:"):
+        yield name.rpartition(":")[2].rpartition("/")[2]
+
+
+def _role(record: Mapping[str, Any]) -> Iterator[str]:
+    """The role a session was assumed in: paper for a role is paper for what is done in it."""
+    issuer = _inner(_inner(_inner(record, "userIdentity"), "sessionContext"), "sessionIssuer")
+    if issuer.get("type") == "Role":
+        yield from (name.lower() for key in ("userName", "arn") if (name := _text(issuer, key)))
+
+
+def _object(record: Mapping[str, Any]) -> Iterator[str]:
+    asked = _inner(record, "requestParameters")
+    bucket, key = _text(asked, "bucketName"), _text(asked, "key")
+    if bucket and key:
+        yield f"{bucket}/{key}".lower()
+
+
+def _arns(record: Mapping[str, Any]) -> Iterator[str]:
+    rows = record.get("resources")
+    for row in rows[:MOST_ARNS] if isinstance(rows, list) else ():
+        if isinstance(row, dict) and (name := _text(row, "ARN")):
+            yield name.lower()
+
+
+def _elsewhere(event: AuditEvent, person: Person, context: Context) -> str:
+    """The country it was done from when it is not the person's, nor a network of the company's own."""
+    if not event.country or not person.country or event.country == person.country.upper():
+        return ""
+    place = context.location(event.source_ip) if event.source_ip else None
+    return "" if place and place.kind in OWN_NETWORKS else event.country
+
+
+def _inner(record: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = record.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _text(record: Mapping[str, Any], key: str) -> str:
+    found = record.get(key)
+    return found[:LONGEST_THING] if isinstance(found, str) else ""
