@@ -186,7 +186,7 @@ class _Loop:
         if lane in self.lanes or not self.pauses.free(lane, *limits):
             return []
         budget = action.budget
-        if budget and not await self.store.spend(budget.purse, entry.alert.id, budget.limit):
+        if budget and LOOKS not in limits and not await self.store.spend(budget.purse, entry.alert.id, budget.limit):
             return [Gather(entry, action.channel, budget.digest_due)]
         self.busy.add(entry.alert.id)
         if EDITS in limits:
@@ -241,7 +241,10 @@ class _Loop:
                 return await self.files.deliver(entry, channel)
             if thread.behind(entry) and isinstance(self.notifier, thread.Threads):
                 return await self._tell(self.notifier, entry, channel)
+            old = entry.begun is None and self.doubts.of(entry, channel, self.clock()) is not None
             previous = entry.receipt or await self._looked_up(entry, channel)
+            if previous is None and old:  # no outbox before this one showed it: the next turn decides as it would have
+                return None
             if previous is None:
                 await self.store.begin(entry.alert.id, Begun(channel, self.clock()))
             elif previous.revision >= entry.alert.revision and previous.case_version == entry.case.version:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from alerting.alert import EXPLAINED, Alert, Status
-from audit.brief import EventBrief, Measure
+from audit.brief import EventBrief, Measure, ends
 from audit.event import MICROSECONDS, rfc3339
 from audit.finding import SEVERITIES, Finding, Severity, at_least, stable_id
 
@@ -30,8 +30,6 @@ EVENTS = 1000
 """Event ids kept per episode."""
 SEEN = 500
 """Finding ids kept per episode, to count a finding that is delivered twice only once."""
-EARLIEST, LATEST = 12, 8
-"""Events in brief kept per episode: the first and the last of them."""
 MEASURES = 8
 """Numbers beyond their usual kept per episode, each with its highest value."""
 _REASONS = 30
@@ -218,12 +216,6 @@ def _with(episode: Episode, finding: Finding, grown: tuple[int, int], event_ids:
         evidence=ends((*episode.evidence, *finding.evidence)) if finding.evidence else episode.evidence,
         measures=_highest((*episode.measures, *finding.measures)) if finding.measures else episode.measures,
     )
-
-
-def ends(briefs: Iterable[EventBrief]) -> tuple[EventBrief, ...]:
-    """The earliest and the latest of events: what is between them goes, whatever the order they came in."""
-    ordered = sorted(set(briefs))
-    return tuple(ordered if len(ordered) <= EARLIEST + LATEST else [*ordered[:EARLIEST], *ordered[-LATEST:]])
 
 
 def _highest(measures: Iterable[Measure]) -> tuple[Measure, ...]:

@@ -5,6 +5,7 @@ Built where a finding is made, so that the raw record need not travel. All text 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 import msgspec
@@ -34,6 +35,19 @@ class EventBrief(msgspec.Struct, array_like=True, frozen=True, order=True, gc=Fa
     resource: str = ""
     address: str = ""
     country: str = ""
+
+
+EARLIEST, LATEST = 12, 8
+"""How many of many events are kept in brief: the first and the last of them."""
+
+
+def ends(briefs: Iterable[EventBrief]) -> tuple[EventBrief, ...]:
+    """The earliest and the latest of events, in order: what is between them goes, whatever the order they came in.
+
+    Of what was kept of a set and more of it, this keeps the same as of the whole.
+    """
+    ordered = sorted(set(briefs))
+    return tuple(ordered if len(ordered) <= EARLIEST + LATEST else [*ordered[:EARLIEST], *ordered[-LATEST:]])
 
 
 class Measure(msgspec.Struct, frozen=True, order=True, gc=False):

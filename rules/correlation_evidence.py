@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import nsmallest
 from operator import itemgetter
 from typing import cast
 
 import msgspec
 
+from audit.brief import EARLIEST, LATEST, EventBrief, ends
 from rules.correlation import BETWEEN, Entry
 
 MOST_EVENT_IDS = 1000
@@ -34,8 +35,9 @@ class Basis(msgspec.Struct, frozen=True, gc=False):
 class Evidence(msgspec.Struct, array_like=True, gc=False):
     """Events with their times, who did them and the values counted. Beyond a bound the smallest are kept.
 
-    `count` counts all events, `weight` all matches; `nested` are entries that stand for findings of another
-    correlation. Dicts stand for sets, whose order, and so what is stored, would differ from process to process.
+    `count` counts all events, `weight` all matches; `seen` are the first and the last events in brief; `nested` are
+    entries that stand for findings of another correlation. Dicts stand for sets, whose order, and so what is stored,
+    would differ from process to process.
     """
 
     count: int = 0
@@ -46,6 +48,7 @@ class Evidence(msgspec.Struct, array_like=True, gc=False):
     values: dict[str, None] = {}
     nested: list[Entry] = []
     weight: int = 0
+    seen: tuple[EventBrief, ...] = ()
 
     def copy(self) -> Evidence:
         """One that may grow by itself."""
@@ -58,6 +61,7 @@ class Evidence(msgspec.Struct, array_like=True, gc=False):
             self.values.copy(),
             self.nested.copy(),
             self.weight,
+            self.seen,
         )
 
     def add(self, entries: Sequence[Entry], values: bool) -> bool:
@@ -72,6 +76,7 @@ class Evidence(msgspec.Struct, array_like=True, gc=False):
             entries = [entry for entry in entries if BETWEEN not in entry.source]
         if not entries:
             return False
+        self.seen = ends((*self.seen, *seen_of(entries)))
         events = {entry.event_id: entry.time for entry in entries}
         fresh = sum([name not in self.events for name in events])
         self.count += fresh
@@ -104,6 +109,7 @@ class Evidence(msgspec.Struct, array_like=True, gc=False):
         self.count += len(fresh) if whole else other.count
         self.events.update(other.events)
         self.principals |= other.principals
+        self.seen = ends((*self.seen, *other.seen))
 
     def trim(self) -> None:
         """Down to the bounds."""
@@ -129,6 +135,25 @@ class Evidence(msgspec.Struct, array_like=True, gc=False):
     def _span(self, earliest: int, latest: int) -> None:
         self.earliest = min(self.earliest, earliest) if self.earliest else earliest
         self.latest = max(self.latest, latest)
+
+
+def seen_of(entries: Sequence[Entry]) -> Iterator[EventBrief]:
+    """Events in brief from both ends of entries in order of time: the first and the last are among them."""
+    yield from _near(entries, EARLIEST)
+    yield from _near(reversed(entries), LATEST)
+
+
+def _near(entries: Iterable[Entry], most: int) -> dict[EventBrief, None]:
+    """Those of the first so many events: several rules may match one, and several may be at one time."""
+    found: dict[EventBrief, None] = {}
+    time = 0
+    for entry in entries:
+        if len(found) >= most and entry.time != time:
+            break
+        if entry.seen:
+            found[entry.seen] = None
+            time = entry.time
+    return found
 
 
 def counted(entries: Sequence[Entry]) -> list[str]:

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 
 import msgspec
 
+from audit.brief import EventBrief, ends
 from audit.event import MICROSECONDS
 from rules.correlation import EPISODE, Correlation, Entry
-from rules.correlation_evidence import Evidence
+from rules.correlation_evidence import Evidence, seen_of
 from rules.correlation_gather import Gathered, Span, beyond
 from rules.correlation_measure import FOR_EVER, Fraction
 from rules.correlation_prompt import Prompt
@@ -269,6 +270,13 @@ class Window:
         for low, high in self.ranges(one):
             found.add(self.entries[low:high], self.values)
         return found
+
+    def seen(self, one: Bin) -> tuple[EventBrief, ...]:
+        """The first and the last of these events in brief."""
+        found = [*one.spilled.seen]
+        for low, high in self.ranges(one):
+            found += seen_of(self.entries[low:high])
+        return ends(found)
 
     def gather(self, one: Bin) -> Gathered:
         """The same for a window that counts no other correlation, from what is new since it was asked last."""

@@ -260,7 +260,8 @@ class Windows:
             return None
         one.told = size
         basis = basis_of()
-        return Growth(self._finding(correlation, group, one, basis), told, size, basis.fresh if told else None)
+        finding = replace(self._finding(correlation, group, one, basis), evidence=window.seen(one))
+        return Growth(finding, told, size, basis.fresh if told else None)
 
     def _finding(self, correlation: Correlation, group: str, one: Bin, basis: Basis) -> Finding:
         return Finding(

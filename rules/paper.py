@@ -60,8 +60,10 @@ class Papers:
         for shift in declared.oncall:
             shifts[shift.user].append(shift)
         tickets = {ticket.id: ticket for ticket in declared.tickets}
-        roles = {(system_of(role.system), role.name): role for role in declared.roles}
-        self._desk = Desk(context, tickets, roles, dict(shifts))
+        roles: defaultdict[tuple[str, str], list[Role]] = defaultdict(list)
+        for role in declared.roles:
+            roles[system_of(role.system), role.name].append(role)
+        self._desk = Desk(context, tickets, dict(roles), dict(shifts))
 
     def explain(self, event: AuditEvent, record: Mapping[str, Any] | None = None) -> Fit:
         """What paper says of an event; its raw record is read only where there is paper."""

@@ -11,7 +11,6 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar, final
 
 import msgspec
 
-from audit.brief import EventBrief
 from audit.event import AuditEvent
 from audit.finding import Finding
 from rules.correlation import Match
@@ -27,15 +26,11 @@ MAX_SIGNALS = 256
 
 
 class Signal(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What score tells correlate about one entity: a finding, or one event that counts towards a correlation.
-
-    The first match of an event at an entity bears the event in brief.
-    """
+    """What score tells correlate about one entity: a finding, or one event that counts towards a correlation."""
 
     entity: str
     finding: Finding | None = None
     match: Match | None = None
-    seen: EventBrief | None = None
 
 
 class Packet(msgspec.Struct, Generic[Item], array_like=True, frozen=True):

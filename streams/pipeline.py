@@ -15,7 +15,7 @@ import msgspec
 
 from alerting import risk
 from alerting.alert import Alert
-from audit.brief import EventBrief, brief
+from audit.brief import brief
 from audit.event import AuditEvent
 from audit.finding import Finding
 from detectors.budget import WORTH_KEEPING
@@ -29,7 +29,6 @@ from streams.packet import MAX_SIGNALS, Control, Output, Packet, Signal, decode_
 from streams.principal import Principal, baseline_key, memory_key, terms_key
 from streams.processor import Arrival, Fault, Verdict
 from streams.ruling import apply_rules
-from streams.seen import Seen
 from streams.shadow import compare
 from streams.stage import Unheard, joined
 from streams.store import DAY, Entry
@@ -130,16 +129,11 @@ def _fault(deed: Deed, error: str) -> Fault:
 
 
 def _signals(deed: Deed) -> list[Output[Signal]]:
-    if not (deed.findings or deed.matches):
-        return []
-    seen = brief(deed.event)
+    seen = (brief(deed.event),) if deed.findings else ()
     signals = [
-        Signal(finding.entity, finding=msgspec.structs.replace(finding, evidence=(seen,))) for finding in deed.findings
+        Signal(finding.entity, finding=msgspec.structs.replace(finding, evidence=seen)) for finding in deed.findings
     ]
-    told: set[str] = set()
-    for match in deed.matches:
-        signals.append(Signal(match.entity, match=match, seen=None if match.entity in told else seen))
-        told.add(match.entity)
+    signals += [Signal(match.entity, match=match) for match in deed.matches]
     partition, mark, _ = deed.arrival
     return [
         Output(partition, mark | ordinal, signal.entity, signal) for ordinal, signal in enumerate(signals[:MAX_SIGNALS])
@@ -154,7 +148,6 @@ class Stored(msgspec.Struct, array_like=True, frozen=True):
     dues: dict[str, int] = {}
     days: int = 0
     newest: int = 0
-    seen: dict[int, list[EventBrief]] = {}
 
 
 class Entity:
@@ -163,18 +156,16 @@ class Entity:
     `newest` is the newest episode it has heard of, `turn` the time at which the one after it begins.
     """
 
-    __slots__ = ("newest", "risk", "seen", "turn", "windows")
+    __slots__ = ("newest", "risk", "turn", "windows")
 
     def __init__(self, key: str, stored: Stored) -> None:
         self.risk = stored.risk
         self.windows = Windows(key, stored.windows, stored.dues, stored.days)
-        self.seen = Seen(stored.seen)
         self.come_to(stored.newest)
 
     def come_to(self, episode: int) -> None:
         """It has heard of a new episode."""
         self.newest = episode
-        self.seen.forget(episode)
         self.turn = (episode + 1) * risk.EPISODE
 
 
@@ -208,8 +199,7 @@ class Correlate:
         """See Stage."""
         windows = state.windows.pack()
         days = state.windows.days
-        dues, seen = dict(sorted(state.windows.dues.items())), dict(sorted(state.seen.episodes.items()))
-        stored = Stored(state.risk, windows, dues, days, state.newest, seen)
+        stored = Stored(state.risk, windows, dict(sorted(state.windows.dues.items())), days, state.newest)
         return [Entry(f"e:{key}", _ENCODE(stored), max(ENTITY_TTL, (days + 2) * DAY))]
 
     def due(self, state: Entity) -> int | None:
@@ -231,8 +221,6 @@ class Correlate:
                 said.tell(entity, place)
                 entity.come_to(time // risk.EPISODE)
             if match:
-                if signal.seen:
-                    entity.seen.take(signal.seen, entity.newest)
                 said.evicted += entity.windows.take(match, find)
                 told[signal.entity] = place
             if finding:
@@ -271,8 +259,7 @@ class _Said:
             if correlation and correlation.stage == "shadow":
                 self._unheard += [(finding.detection, "shadow")] if not told else []
             else:
-                evidence = risk.ends(entity.seen.of(finding.event_ids))
-                self._findings[finding.id] = msgspec.structs.replace(finding, evidence=evidence)
+                self._findings[finding.id] = finding
                 self._add(entity, place, risk.fold(entity.risk, finding, told, size, entity.newest, fresh))
 
     def raise_(self, entity: Entity, finding: Finding, place: tuple[int, int]) -> None:
@@ -282,8 +269,6 @@ class _Said:
     def _add(self, entity: Entity, place: tuple[int, int], folded: tuple[risk.RiskState, tuple[Alert, ...]]) -> None:
         entity.risk, raised = folded
         for alert in raised:
-            if seen := entity.seen.of(alert.event_ids):  # not from findings: what those told before would show in it
-                alert = msgspec.structs.replace(alert, evidence=risk.ends((*alert.evidence, *seen)))
             self._alerts[alert.id] = Output(*place, alert.key, alert)
 
     def verdict(self) -> Verdict:

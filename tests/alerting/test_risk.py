@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from alerting import risk
 from alerting.alert import EXPLAINED, Alert
 from alerting.risk import EPISODE, EPISODES, EVENTS, SEEN, RiskState, fold
-from audit.brief import EventBrief, Measure
+from audit.brief import EARLIEST, LATEST, EventBrief, Measure
 from audit.event import rfc3339
 from audit.finding import Finding
 from tests.alerting.conftest import HOUR, NOON, a_finding
@@ -291,7 +291,7 @@ def test_an_alert_shows_its_first_and_last_events_and_the_highest_numbers() -> N
         for number, event in enumerate(events)
     ]
     (alert,) = folded(findings)[1].values()
-    assert alert.evidence == (*events[: risk.EARLIEST], *events[-risk.LATEST :])
+    assert alert.evidence == (*events[: EARLIEST], *events[-LATEST :])
     assert alert.measures == (Measure("events", 49, 3.0),)
     assert all(not finding.evidence and not finding.measures for finding in alert.findings)
 

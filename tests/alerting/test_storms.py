@@ -17,6 +17,7 @@ from alerting.alert import Alert
 from alerting.dispatcher import PAGE, Delivered, run
 from alerting.live import Live
 from alerting.notifier import Receipt
+from alerting.route import Route, Routes, Routing
 from alerting.slack import SlackNotifier
 from alerting.store import AlertStore, MemoryAlertStore
 from audit.finding import Severity
@@ -367,3 +368,21 @@ def test_virtual_time_is_that_of_the_loop() -> None:
         return times
 
     assert lived(life())["slept"] == HOUR
+
+
+def test_what_a_lost_outbox_showed_costs_nothing_of_todays_budget() -> None:
+    async def life() -> None:
+        old, unseen = alerts(30, at=NOON - 48 * HOUR), alerts(3, start=900, at=NOON - 24 * HOUR)
+        new = alerts(3, start=2_000)
+        async with Strict() as server:
+            server.now = lambda: NOON / SECOND - 47 * 3600
+            await filled(first := MemoryAlertStore(), *old)
+            await dispatched(server, first)
+            server.now = lambda: now() / SECOND
+            await filled(again := MemoryAlertStore(), *old, *unseen, *new)
+            routing = Routing(Routes((Route("C0", budget=5),)))
+            done = await dispatched(server, again, live=Live(routing))
+            assert (done.sent, done.gathered) == (5, 1)
+            each_once(server, [*old, *unseen, *new][:-1])
+
+    lived(life())
