@@ -15,14 +15,16 @@ from audit.event import rfc3339
 from audit.finding import SEVERITIES, Severity, stable_id
 
 Word = Literal["yes", "no"]
-End = Literal["", "yes", "no", "nobody", "noted"]
-"""How it ended; "" while it runs. `noted`: a yes that came too late, or for less than the alert has become."""
+End = Literal["", "yes", "no", "nobody", "noted", "reason"]
+"""How it ended; "" while it runs. `noted`: a yes that came too late, or for less than the alert has become. `reason`:
+one was given instead of an answer."""
 Role = Literal["self", "manager", "owner"]
 
 ANSWERS: dict[End, dict[Word, End]] = {
     "": {"yes": "yes", "no": "no"},
     "nobody": {"yes": "noted", "no": "no"},
     "noted": {"no": "no"},
+    "reason": {"no": "no"},
     "yes": {"no": "no"},
     "no": {},
 }
@@ -40,7 +42,8 @@ class Asked(msgspec.Struct, frozen=True):
 class Ask(msgspec.Struct, frozen=True):
     """A question about an alert, as its case keeps it. Times are in microseconds (since the epoch).
 
-    `covers` are the detections asked about, of `severity` at most: a yes says nothing of what joins later. `doubt` says
+    `covers` are the detections asked about, of `severity` at most: a yes says nothing of what joins later; it closes
+    alerts of the severity `closes` at most. `doubt` says
     why the person's own account is not asked, if it is not.
     """
 
@@ -51,6 +54,7 @@ class Ask(msgspec.Struct, frozen=True):
     covers: tuple[str, ...] = ()
     severity: Severity = "critical"
     doubt: str = ""
+    closes: Severity = "critical"
     end: End = ""
     said_by: str = ""
     said_at: int = 0
@@ -88,6 +92,16 @@ def answered(ask: Ask, place: int, user: str, word: Word, at: int) -> Ask | Refu
     return msgspec.structs.replace(ask, end=end, said_by=person.person, said_at=at)
 
 
+def reasoned(ask: Ask, place: int, user: str, at: int) -> Ask | Refusal:
+    """The question after the Slack `user` gave a reason; what was answered before stays so."""
+    person = ask.people[place]
+    if user != person.slack:
+        return Refusal("This question is for somebody else: only the person it was put to can answer it.")
+    if ask.end not in ("", "nobody"):
+        return ask
+    return msgspec.structs.replace(ask, end="reason", said_by=person.person, said_at=at)
+
+
 def unanswered(ask: Ask, at: int) -> Ask:
     """The question after the last one's time is up."""
     return msgspec.structs.replace(ask, end="nobody", said_at=at) if ask.open else ask
@@ -105,4 +119,5 @@ def standing(ask: Ask) -> str:
         return f"asked since {rfc3339(ask.at)}, no answer yet"
     if ask.end == "nobody":
         return f"nobody answered until {rfc3339(ask.said_at)}"
-    return f"{ask.said_by} said {'no' if ask.end == 'no' else 'yes'} at {rfc3339(ask.said_at)}"
+    said = {"no": "said no", "reason": "gave a reason"}.get(ask.end, "said yes")
+    return f"{ask.said_by} {said} at {rfc3339(ask.said_at)}"

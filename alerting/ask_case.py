@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from alerting.alert import Alert
-from alerting.ask import Ask, Asked, Refusal, Word, answered, covered, standing, unanswered
+from alerting.ask import Ask, Asked, Refusal, Word, answered, covered, reasoned, standing, unanswered
 from alerting.case import Action, Case, Refused, Step, take
+from audit.finding import at_least
 
 US = "auditwatch"
 """Who takes the steps that nobody takes: time ran out, an alert outgrew a yes."""
@@ -39,13 +40,32 @@ def said(case: Case, alert: Alert, place: int, click: tuple[str, Word, int]) -> 
         return Refused(ask.reason)
     if case.status == "resolved" and (word == "yes" or case.resolution == "true_positive"):
         return Refused(f"Thank you. {case.actor or 'The security team'} has closed it already, as {case.resolution}.")
-    if word == "yes" and not covered(case.ask, alert):
+    but = _in_the_way(case.ask, alert) if word == "yes" else ""
+    if but:
         ask = msgspec.structs.replace(ask, end="noted")
     action: Action = "deny" if ask.end == "no" else "confirm" if ask.end == "yes" else "noted"
-    note = f"asked whether it was known: {word}"
-    if ask.end == "noted":
-        note += ", after time was up" if case.ask.end == "nobody" else ", but more has joined since the question"
-    return _with(case, action, (ask.said_by, at, note), ask)
+    return _with(case, action, (ask.said_by, at, f"asked whether it was known: {word}{but}"), ask)
+
+
+def _in_the_way(ask: Ask, alert: Alert) -> str:
+    """Why a yes closes nothing; empty where it does."""
+    if ask.end == "nobody":
+        return ", after time was up"
+    if not covered(ask, alert):
+        return ", but more has joined since the question"
+    return "" if at_least(ask.closes, alert.severity) else f", and a yes closes {ask.closes} alerts at most"
+
+
+def explained(case: Case, place: int, user: str, at: int, note: str) -> Case | Refused:
+    """The case after the person at a place gave a reason: noted, and as open as it was. Free text closes nothing."""
+    if case.ask is None:
+        return Refused("Nobody is asked about this any more.")
+    ask = reasoned(case.ask, place, user, at)
+    if isinstance(ask, Refusal):
+        return Refused(ask.reason)
+    if case.status == "resolved":
+        return Refused(f"Thank you. {case.actor or 'The security team'} has closed it already, as {case.resolution}.")
+    return _with(case, "reason", (case.ask.people[place].person, at, note), ask)
 
 
 def timed_out(case: Case, at: int) -> Case | Refused:

@@ -8,7 +8,7 @@ from alerting.interaction import value_of
 from alerting.slack_message import Message, metadata
 from alerting.slack_text import Block, button, context, header, literal, safe, section
 
-YES, NO = "ask.yes", "ask.no"
+YES, NO, REASON = "ask.yes", "ask.no", "ask.reason"
 _LINE, _LINES = 250, 10
 _FINE_PRINT = (
     "Only you can answer. A yes closes this one alert; a no calls the security team at once. "
@@ -42,4 +42,5 @@ def _buttons(notice: Alert) -> Block | None:
     value = value_of(notice.key, 0, question=notice.id)
     words = (_YES_ME, _NO_ME) if notice.title == QUESTION["self"] else (_YES_THEM, _NO_THEM)
     yes, no = button(words[0], YES, value), button(words[1], NO, value, "danger")
-    return {"type": "actions", "elements": [yes, no] if notice.status == "open" else [no]}
+    why = button("Give a reason", REASON, value)
+    return {"type": "actions", "elements": [yes, no, why] if notice.status == "open" else [no]}

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import msgspec
 
 from alerting.alert import Alert
-from alerting.ask import Ask, Asked, Role, question_id, standing
+from alerting.ask import Ask, Asked, Role, question_id
 from alerting.case import Case
 from alerting.plain import plain
 from alerting.route_time import shown
@@ -80,6 +80,8 @@ def outcome(case: Case, ask: Ask, place: int | None = None) -> str:
         told = f"{who} said no at {moment(ask.said_at)}: the security team was told at once and looks at it now."
     elif ask.end == "yes":
         told = f"{who} said yes at {moment(ask.said_at)}: this alert is closed. Another one will be asked about anew."
+    elif ask.end == "reason":
+        told = f"{who} gave a reason at {moment(ask.said_at)}. The security team reads it, and still looks at it."
     else:
         told = f"{who} said yes at {moment(ask.said_at)}. The security team knows, and still looks at it."
     if case.status == "resolved" and not (ask.end == "yes" and case.actor == ask.said_by):
@@ -93,6 +95,14 @@ def heard(alert: Alert, case: Case, ask: Ask, place: int) -> Alert:
     slack, due = ask.people[place].slack, case.at
     title = f"About the question of {moment(ask.at)}"
     return _notice(alert, name, slack, due, title=title, summary=outcome(case, ask, place), reasons=(alert.title,))
+
+
+def reason(alert: Alert, case: Case, to: Asked) -> Alert:
+    """Tells whoever answers for somebody which reason they gave."""
+    name = f"ask:heard:{stable_id(alert.id, case.version, to.person, 'reason')}"
+    title = f"{case.actor} gave a reason at {moment(case.at)}"
+    summary = f"{alert.title}. If it is not true, or should have had a ticket, tell the security team."
+    return _notice(alert, name, to.slack, case.at, title=title, summary=summary, reasons=(case.note,))
 
 
 def nobody(alert: Alert, ask: Ask, channel: str, due: int) -> Alert:
@@ -164,11 +174,6 @@ def _deed(one: EventBrief) -> str:
 
 def _who(alert: Alert) -> str:
     return plain(alert.principal or alert.entity, 80)
-
-
-def told_of(case: Case) -> str:
-    """Where a question stands, in a word for the alert's own message; empty where nobody was asked."""
-    return standing(case.ask) if case.ask else ""
 
 
 QUESTION: dict[Role, str] = {

@@ -15,6 +15,7 @@ from alerting.when import Facts, Known, Names, When, misfit
 from audit.context import Context
 from audit.context_schema import Person
 from audit.event import MICROSECONDS
+from audit.finding import Severity
 
 WAIT = Span(30 * 60 * MICROSECONDS)
 THROUGH: Names = (
@@ -30,11 +31,15 @@ _USER = re.compile(r"[UW][A-Z0-9]{2,30}")
 
 
 class Asking(msgspec.Struct, frozen=True):
-    """Alerts that fit `when` are asked about. Each person has `wait`; `through` replaces the sources of THROUGH."""
+    """Alerts that fit `when` are asked about. Each person has `wait`; `through` replaces the sources of THROUGH.
+
+    A yes closes alerts of the severity `closes` at most; of graver ones it is only noted.
+    """
 
     when: When = When()
     wait: Span = WAIT
     through: Names = THROUGH
+    closes: Severity = "critical"
     name: str = ""
 
 
@@ -46,7 +51,7 @@ def asking_of(rules: Sequence[Asking], facts: Facts) -> Asking | None:
 def question_about(alert: Alert, known: Known, rule: Asking, by: str, now: int) -> Ask:
     """Whom to ask about an alert, and how long each has; nobody where `people` is empty."""
     why = doubt(alert, known, rule.through)
-    return Ask(people(alert, known.context, bool(why)), int(rule.wait), by, now, doubt=why)
+    return Ask(people(alert, known.context, bool(why)), int(rule.wait), by, now, doubt=why, closes=rule.closes)
 
 
 def doubt(alert: Alert, known: Known, through: Names = THROUGH) -> str:

@@ -12,7 +12,7 @@ from audit.event import rfc3339
 
 Action = Literal[
     "ack", "resolve", "benign", "false_positive", "snooze", "assign", "reopen", "wake",
-    "ask", "confirm", "deny", "noted", "unanswered",
+    "ask", "confirm", "deny", "noted", "reason", "unanswered",
 ]  # fmt: skip
 """What can be done with a case. `wake` is what the end of a snooze does by itself; the second line is asking the user:
 asked, yes, no, a yes that closes nothing, no answer in time (alerting/ask_case.py)."""
@@ -26,7 +26,7 @@ _TAKE_UP: dict[Action, tuple[Status, str | None]] = {
     "confirm": ("resolved", "benign"),
     "deny": ("reopened", None),
 }
-_BESIDE: tuple[Action, ...] = ("ask", "noted", "unanswered")
+_BESIDE: tuple[Action, ...] = ("ask", "noted", "reason", "unanswered")
 """Steps that leave a case where it is: a click on a message from before them is not stale."""
 
 
@@ -58,6 +58,7 @@ _DONE: dict[Action, str] = {
     "confirm": "said yes, it is all right",
     "deny": "said no",
     "noted": "said yes, which closes nothing",
+    "reason": "gave a reason, which closes nothing",
     "unanswered": "got no answer",
 }
 
@@ -161,6 +162,14 @@ def take(case: Case, step: Step, seen: int | None = None) -> Case | Refused:
         (*case.steps, step)[-STEPS_KEPT:],
         case.ask,
     )
+
+
+def left_by(case: Case) -> tuple[str, int, str]:
+    """Who left the case as it stands, when, and the note; asking people changes nothing of that."""
+    if not case.steps or case.steps[-1].action not in _BESIDE:
+        return case.actor, case.at, case.note
+    moves = [step for step in case.steps if step.action not in _BESIDE]
+    return (moves[-1].actor, moves[-1].at, moves[-1].note) if moves else ("", 0, "")
 
 
 def told_since(case: Case, version: int) -> tuple[Step, ...]:

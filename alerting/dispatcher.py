@@ -31,6 +31,8 @@ PAGE, DEEPEST = 256, 2048
 """Alerts one look takes in, and takes in at most where none of the first can be delivered now."""
 POLL = 0.25
 """Seconds between two looks into the outbox; `sleep` may return earlier when something was put in."""
+BREATH = 0.03
+"""Seconds for more to come in once something did: in a storm the outbox is not read for every hit."""
 MEND = 900.0
 """Seconds until a delivery that needs mending is tried again; doubles up to LONGEST_MEND."""
 LONGEST_MEND = 6 * 3600.0
@@ -136,6 +138,8 @@ class _Loop:
         told = asyncio.create_task(self.live.news.wait())
         try:
             await asyncio.wait({*self.lanes.values(), told}, timeout=POLL, return_when=asyncio.FIRST_COMPLETED)
+            if told.done():
+                await asyncio.sleep(BREATH)
         finally:
             told.cancel()
 
@@ -298,7 +302,8 @@ class _Loop:
             self.pauses.rest(LOOKS, problem.after)
             raise Retry(str(problem), unsure=True) from problem  # the doubt stays
         except Permanent as problem:
-            _log.error("alert %s may be shown twice: an earlier delivery is open and %s", entry.alert.id, problem)
+            how = "its delivery broke" if entry.begun else "it is old, and a lost outbox may have shown it"
+            _log.error("alert %s may be shown twice: %s, and %s", entry.alert.id, how, problem)
             found = {}
         for name, receipt in found.items():
             await self._found(page[name], receipt)

@@ -191,6 +191,14 @@ class SlackNotifier:
         body = {"channel": click.channel or click.user, "user": click.user, "text": safe(text, _LONGEST_REPLY)}
         await self._ask("chat.postEphemeral", body | {"parse": "none", "link_names": False})
 
+    async def dialog(self, trigger: str, view: dict[str, Any]) -> None:
+        """Opens a dialog for whoever clicked less than 3 s ago.
+
+        Raises:
+            Retry, Permanent: as deliver.
+        """
+        await self._ask("views.open", {"trigger_id": trigger, "view": view})
+
     async def team(self) -> str:
         """The id of our workspace.
 

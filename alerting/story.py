@@ -14,8 +14,9 @@ import msgspec
 
 from alerting.advice import addresses, so_what
 from alerting.alert import EXPLAINED, Alert
+from alerting.ask import Ask
 from alerting.attack import named
-from alerting.case import Case
+from alerting.case import Case, left_by
 from alerting.plain import plain
 from audit.event import MICROSECONDS
 from audit.finding import Finding
@@ -68,6 +69,8 @@ def facts(alert: Alert, case: Case | None) -> Iterator[tuple[str, str]]:
     yield "When", span(min(times), max(times)) + known
     yield "Risk", f"{alert.risk} of 100, {_counted(alert.count, 'finding')}"
     yield "State", state(alert, case)
+    if case and case.ask:
+        yield "Asked", asked(case.ask)
 
 
 def _who(alert: Alert) -> str:
@@ -94,11 +97,23 @@ def state(alert: Alert, case: Case | None) -> str:
         return said
     if case.snoozed_until:
         said = f"snoozed until {moment(case.snoozed_until)}"
-    if case.actor:
-        said += f" by {marked(case.actor)}, {moment(case.at)}"
-    if case.assignee and case.assignee != case.actor and status != "resolved":
+    actor, at, note = left_by(case)
+    if actor:
+        said += f" by {marked(actor)}, {moment(at)}"
+    if case.assignee and case.assignee != actor and status != "resolved":
         said += f", with {marked(case.assignee)}"
-    return said + (f": {marked(case.note, _TEXT)}" if case.note else "")
+    return said + (f": {marked(note, _TEXT)}" if note else "")
+
+
+def asked(ask: Ask) -> str:
+    """Who is asked whether it is known, and what came of it, a marked line."""
+    names = ", then ".join(marked(one.person) for one in ask.people)
+    if ask.open:
+        return f"{names}, since {moment(ask.at)}; no answer yet"
+    if ask.end == "nobody":
+        return f"{names}; no answer until {moment(ask.said_at)}"
+    said = {"no": "said no", "reason": "gave a reason"}.get(ask.end, "said yes")
+    return f"{marked(ask.said_by)} {said}, {moment(ask.said_at)}"
 
 
 def why(alert: Alert) -> Iterator[tuple[str, tuple[str, ...]]]:

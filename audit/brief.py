@@ -60,11 +60,20 @@ class Measure(msgspec.Struct, frozen=True, order=True, gc=False):
 
 def brief(event: AuditEvent) -> EventBrief:
     """The event in brief: at most about 800 characters."""
+    return named(about(event), event.time, event.id, event.source)
+
+
+def named(nameless: EventBrief, time: int, id: str, source: str) -> EventBrief:
+    """What `about` leaves out put in again."""
+    return msgspec.structs.replace(nameless, time=time, id=id[:LONGEST_ID], source=source)
+
+
+def about(event: AuditEvent) -> EventBrief:
+    """The event in brief without time, id and source: for who knows them, and keeps many."""
     resource = event.resource
     return EventBrief(
-        time=event.time,
-        id=event.id[:LONGEST_ID],
-        source=event.source,
+        time=0,
+        id="",
         action=_short(event.action, _SHORT),
         outcome=event.outcome,
         actor=_short(event.actor.id, _SHORT),

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from audit.brief import EventBrief, brief
+from audit.brief import EventBrief, about
 from audit.event import MICROSECONDS, AuditEvent
 from audit.finding import Severity
 from rules.correlation_expression import Clause
@@ -42,7 +42,7 @@ class Entry(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A match in a window. `rule` is the place of its rule in the correlation where that matters, else 0.
 
     `value` is what is counted (text) or measured (a whole number of millionths). Of a correlation that another one
-    counts, `event_id` is its finding and `source` the window it fired in. `seen` is the event in brief.
+    counts, `event_id` is its finding and `source` the window it fired in. `seen` is what the event is about in brief.
     """
 
     time: int
@@ -213,7 +213,7 @@ def match_of(feed: Feed, event: AuditEvent, record: Mapping[str, Any]) -> Match 
             return None
         value = read
     joined = BETWEEN.join(group)
-    entry = Entry(event.time, event.source, event.id, feed.rule, event.actor.id, value, brief(event))
+    entry = Entry(event.time, event.source, event.id, feed.rule, event.actor.id, value, about(event))
     return Match(feed.correlation, joined, feed.entity(view, joined), entry)
 
 

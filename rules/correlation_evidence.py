@@ -9,7 +9,7 @@ from typing import cast
 
 import msgspec
 
-from audit.brief import EARLIEST, LATEST, EventBrief, ends
+from audit.brief import EARLIEST, LATEST, EventBrief, ends, named
 from rules.correlation import BETWEEN, Entry
 
 MOST_EVENT_IDS = 1000
@@ -151,7 +151,7 @@ def _near(entries: Iterable[Entry], most: int) -> dict[EventBrief, None]:
         if len(found) >= most and entry.time != time:
             break
         if entry.seen:
-            found[entry.seen] = None
+            found[named(entry.seen, entry.time, entry.event_id, entry.source)] = None
             time = entry.time
     return found
 

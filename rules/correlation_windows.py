@@ -249,18 +249,15 @@ class Windows:
     def _growth(self, window: Window, group: str, one: Bin, find: Find) -> Growth | None:
         """What is told of a bin; None where it rests on less than was told: of some of it nothing is kept."""
         correlation = window.correlation
-        if correlation.nested:
-            evidence = self._evidence(window, one, find)
-            basis_of, size = evidence.basis, max(1, evidence.weight)
-        else:
-            gathered = window.gather(one)
-            basis_of, size = gathered.basis, max(1, gathered.weight)
-        told = one.told
+        nested = self._evidence(window, one, find) if correlation.nested else None
+        gathered = nested or window.gather(one)
+        told, size = one.told, max(1, gathered.weight)
         if size <= told:
             return None
         one.told = size
-        basis = basis_of()
-        finding = replace(self._finding(correlation, group, one, basis), evidence=window.seen(one))
+        basis = gathered.basis()
+        seen = nested.seen if nested else window.seen(one)
+        finding = replace(self._finding(correlation, group, one, basis), evidence=seen)
         return Growth(finding, told, size, basis.fresh if told else None)
 
     def _finding(self, correlation: Correlation, group: str, one: Bin, basis: Basis) -> Finding:

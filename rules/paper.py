@@ -18,7 +18,7 @@ import orjson
 
 from audit.context import Context
 from audit.context_people import system_of
-from audit.context_schema import DAY, Person, Shift
+from audit.context_schema import DAY, Person, Role, Shift
 from audit.event import AuditEvent
 from rules.paper_deed import deed_of
 from rules.paper_fit import Desk, Doubt, Kind, Paper, doubts, evidence, window

@@ -41,11 +41,14 @@ class Doubt(NamedTuple):
 
 
 class Desk(NamedTuple):
-    """What is looked up while paper is weighed: the context, its tickets and roles by name, shifts by person."""
+    """What is looked up while paper is weighed: the context, its tickets and roles by name, shifts by person.
+
+    A role has a row for each sort of thing it permits.
+    """
 
     context: Context
     tickets: dict[str, Ticket]
-    roles: dict[tuple[str, str], Role]
+    roles: dict[tuple[str, str], list[Role]]
     shifts: dict[str, list[Shift]]
 
 
@@ -179,8 +182,8 @@ def _serves(ticket: Ticket, deed: Deed, desk: Desk) -> bool:
     approver, person = desk.context.person(ticket.approver), deed.person
     if approver and approver.team and approver.team == person.team:
         return True
-    roles = (desk.roles.get((deed.system, name)) for name in person.roles)
-    return any(_any(role.actions, deed.action) for role in roles if role)
+    rows = (row for name in person.roles for row in desk.roles.get((deed.system, name), ()))
+    return any(_any(row.actions, deed.action) for row in rows)
 
 
 def _shifts(person: str, desk: Desk) -> list[Shift]:
@@ -236,10 +239,10 @@ def _grant(grant: Grant, deed: Deed, desk: Desk) -> Iterator[Doubt]:
         yield Doubt("beyond", f"{deed.action} outlasts the grant of role {grant.role}")
     yield from _at_home(deed)
     yield from _succeeded(deed)
-    role = desk.roles.get((system_of(grant.system), grant.role))
+    rows = desk.roles.get((system_of(grant.system), grant.role), [])
     if system_of(grant.system) != deed.system:
         yield Doubt("system", f"role {grant.role} is one of {grant.system}")
-    elif role is None or not permits(role, deed):
+    elif not any(permits(row, deed) for row in rows):
         yield Doubt("resource", f"role {grant.role} does not permit {deed.action} here")
 
 

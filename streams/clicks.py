@@ -13,6 +13,8 @@ from aiokafka.errors import KafkaError
 
 from alerting.alert import Alert
 from alerting.ask_answer import Asks
+from alerting.ask_message import REASON
+from alerting.ask_reason import GIVEN, Dialog, Reasons
 from alerting.case import Case
 from alerting.casework import Casework
 from alerting.clicks import Clicks, Slack
@@ -124,7 +126,7 @@ def listener_of(
     talk = Slack(slack.team, slack.whisper)
     offering = Offering(settings, store, slack.attach)
     casework = Casework(store, staff, (offering,), evidence=Evidence(slack.attach).show)
-    handlers = witnessed(handlers_of(settings, casework, routing), ledger)
+    handlers = witnessed(handlers_of(settings, casework, routing, slack.dialog), ledger)
     clicks = Clicks(handlers, staff.person, talk, now)
     listener = Listener(clicks, people)
     if settings.slack_app_token:
@@ -136,11 +138,20 @@ def listener_of(
     return listener
 
 
-def handlers_of(settings: Settings, casework: Casework, routing: Callable[[], Routing]) -> Mapping[str, Handler]:
+def handlers_of(
+    settings: Settings, casework: Casework, routing: Callable[[], Routing], dialog: Dialog
+) -> Mapping[str, Handler]:
     """Who handles what: by action_id or its first word."""
     asks = Asks(casework.store, routing, casework.staff, casework.tell)
+    reasons = Reasons(casework.store, routing, dialog)
     casework.hooks = (asks.heard, *casework.hooks, Teach(settings))
-    return {"case": casework.handle, "case.ask": asks.begin, "ask": asks.answer}
+    return {
+        "case": casework.handle,
+        "case.ask": asks.begin,
+        "ask": asks.answer,
+        REASON: reasons.ask,
+        GIVEN: reasons.take,
+    }
 
 
 AGAIN = "to tell them, resolve it once more with `auditwatch alerts resolve`"

@@ -106,6 +106,7 @@ class Dispatch:
         """Sleeps until something is put in, at most so long."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._live.news.wait(), seconds)
+            await asyncio.sleep(dispatcher.BREATH)
 
 
 async def _kept_up(duty: Listen, stop: asyncio.Event) -> None:

@@ -20,6 +20,8 @@ from alerting.ledger import keys_of
 
 FILE = "auditwatch.toml"
 PREFIX = "AUDITWATCH_"
+NOTEBOOKS = "AUDITWATCH_NOTEBOOK_"
+"""What notebooks read themselves."""
 SECURITY_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 SASL_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 SECRETS = {
@@ -165,7 +167,9 @@ def _key(name: str, value: Any, place: str, folder: Path) -> Given:
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Given]:
     names = {SECRETS.get(name, PREFIX + name.upper()): name for name in _TYPES}
     for variable in environ:
-        if variable.startswith(PREFIX) and variable not in names and _did_you_mean(variable, list(names)):
+        if not variable.startswith(PREFIX) or variable.startswith(NOTEBOOKS):
+            continue
+        if variable not in names and _did_you_mean(variable, list(names)):
             raise SettingsError(f"{variable} in the environment: unknown{_did_you_mean(variable, list(names))}")
     return {
         name: Given(environ[variable], f"{variable} in the environment")

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from rich.console import Console
 
 from alerting.alert import Alert, to_line
-from alerting.case import Action, Case, Refused, Step, standing
+from alerting.case import Action, Case, Refused, Step, left_by, standing
 from alerting.casework import HOUR, MOST_HOURS, SNOOZE_HOURS, advance
 from alerting.console import render
 from alerting.ledger_record import recorded
@@ -137,8 +137,9 @@ def _standing(case: Case) -> str:
     text = f"{case.status} as {case.resolution}" if case.resolution else case.status
     text += f", with {plain(case.assignee, 80)}" if case.assignee else ""
     text += f", snoozed until {rfc3339(case.snoozed_until)}" if case.snoozed_until else ""
-    text += f" by {plain(case.actor, 80)} at {rfc3339(case.at)}" if case.actor else ""
-    return text + (f": {plain(case.note, 500)}" if case.note else "")
+    actor, at, note = left_by(case)
+    text += f" by {plain(actor, 80)} at {rfc3339(at)}" if actor else ""
+    return text + (f": {plain(note, 500)}" if note else "")
 
 
 def _delivery(entry: Entry) -> str:

@@ -48,6 +48,24 @@ def payload(
     }
 
 
+def submission(view: dict[str, Any], user: str, trigger: str = "1.2.v", **inputs: str) -> dict[str, Any]:
+    """view_submission of a dialog, filled in."""
+    values = {name: {name: {"type": "plain_text_input", "value": text}} for name, text in inputs.items()}
+    return {
+        "type": "view_submission",
+        "user": {"id": user, "name": "x", "team_id": TEAM},
+        "team": {"id": TEAM, "domain": "example"},
+        "trigger_id": trigger,
+        "view": {
+            "id": "V1",
+            "type": "modal",
+            "callback_id": view["callback_id"],
+            "private_metadata": view["private_metadata"],
+            "state": {"values": values},
+        },
+    }
+
+
 def company() -> Context:
     """Bob works here, Carol in security, Alice is whom the alerts are about; old is gone, later is to come."""
 

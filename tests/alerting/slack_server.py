@@ -53,6 +53,7 @@ class SlackServer:
     files: dict[str, bytes] = field(default_factory=dict)  # id -> content
     shared: list[tuple[str, str, str]] = field(default_factory=list)  # (file's title, channel, thread)
     whispers: list[tuple[str, str]] = field(default_factory=list)  # (user, text)
+    dialogs: list[tuple[str, dict[str, Any]]] = field(default_factory=list)  # (trigger, view)
     connections: set[tuple[str, int]] = field(default_factory=set)
     shown: dict[str, float] = field(default_factory=dict)  # alert id -> when it was shown first
     url: str = ""
@@ -153,6 +154,9 @@ class SlackServer:
         if method == "files.getUploadURLExternal":
             self.files[name := f"F{len(self.files)}"] = b"?" * int(body["length"])
             return {"ok": True, "upload_url": self.url.replace("/api/", f"/upload/{name}"), "file_id": name}
+        if method == "views.open":
+            self.dialogs.append((body["trigger_id"], body["view"]))
+            return {"ok": True, "view": {"id": "V1"}}
         channel = self.channels.get(body.get("channel", body.get("channel_id", "")))
         if channel is None:
             return {"ok": False, "error": "channel_not_found"}

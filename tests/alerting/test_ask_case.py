@@ -8,6 +8,7 @@ import pytest
 from alerting.ask import Ask, Asked, Word
 from alerting.ask_case import US, asking, outgrown, said, timed_out
 from alerting.case import Case, Refused, Step, standing, take, transition
+from alerting.story import facts
 from tests.alerting.asked import ALICE, BOB, WAIT
 from tests.alerting.conftest import NOON, SECOND, a_finding, an_alert
 
@@ -95,6 +96,19 @@ def test_a_yes_to_less_than_it_has_become_closes_nothing() -> None:
         assert "more has joined since the question" in case.note
 
 
+def test_a_yes_closes_nothing_graver_than_it_may() -> None:
+    limited = done(asking(Case(ALERT.id), ALERT, msgspec.structs.replace(ASK, closes="medium")))
+    case = done(word(limited, "yes"))
+    assert (case.status, case.note) == (
+        "open",
+        "asked whether it was known: yes, and a yes closes medium alerts at most",
+    )
+    assert done(word(case, "no")).status == "reopened"
+    low = an_alert(severity="low")
+    mild = done(asking(Case(low.id), low, msgspec.structs.replace(ASK, closes="medium")))
+    assert done(word(mild, "yes", alert=low)).resolution == "benign"
+
+
 def test_what_outgrows_a_yes_is_open_again_once() -> None:
     case = done(word(asked(), "yes"))
     grown = done(outgrown(case, GRAVER, LATER))
@@ -132,6 +146,21 @@ def test_clicks_on_a_message_from_before_the_question_are_not_stale() -> None:
     assert done(from_before).ask == asked().ask, "the question goes on"
     stale = take(done(word(asked(), "yes")), _step("reopen", "dan"), seen=0)
     assert isinstance(stale, Refused), "an answer moves the case"
+
+
+def test_the_message_says_who_is_asked_and_who_left_the_case_as_it_is() -> None:
+    def shown(case: Case) -> tuple[str, str]:
+        told = dict(facts(ALERT, case))
+        return told["State"], told["Asked"]
+
+    assert shown(asked()) == ("open, nobody has it yet", "`alice`, then `bob`, since 31 Jan 12:00 UTC; no answer yet")
+    taken = done(transition(asked(), "ack", "dan", LATER))
+    assert shown(taken)[0] == "acknowledged by `dan`, 31 Jan 12:00 UTC"
+    late = done(timed_out(taken, LATER))
+    assert shown(late) == (shown(taken)[0], "`alice`, then `bob`; no answer until 31 Jan 12:00 UTC")
+    assert shown(done(word(asked(), "no")))[1] == "`alice` said no, 31 Jan 12:00 UTC"
+    assert shown(done(word(late, "yes")))[1] == "`alice` said yes, 31 Jan 12:00 UTC"
+    assert "Asked" not in dict(facts(ALERT, Case(ALERT.id)))
 
 
 def test_a_snooze_goes_on_while_somebody_is_asked() -> None:

@@ -76,7 +76,7 @@ def test_the_question_says_what_was_done_in_the_words_of_the_person_and_not_why_
     assert "31 Jan 12:00 UTC: cloudtrail ConsoleLogin account 1 from 198.51.100.7 (PT)" in shown
     for secret in ("risk", "r-root-login", "rules1", "new country", "T1098"):
         assert secret not in shown, "who is asked may be the attacker"
-    assert actions(body) == ["ask.yes", "ask.no"]
+    assert actions(body) == ["ask.yes", "ask.no", "ask.reason"]
 
 
 def test_who_answers_for_somebody_hears_why_and_how_to_ask() -> None:
@@ -101,7 +101,8 @@ def test_more_events_than_fit_are_counted_and_failures_are_named() -> None:
     [
         ("yes", "resolved", ["ask.no"]),
         ("no", "reopened", []),
-        ("nobody", "open", ["ask.yes", "ask.no"]),
+        ("nobody", "open", ["ask.yes", "ask.no", "ask.reason"]),
+        ("reason", "open", ["ask.no"]),
         ("nobody", "resolved", []),
         ("noted", "open", ["ask.no"]),
         ("", "resolved", []),
@@ -121,8 +122,8 @@ def labels(notice: Alert) -> list[str]:
 
 
 def test_the_buttons_speak_for_whom_they_are() -> None:
-    assert labels(notices.question(ALERT, ASK, 0, NOON)) == ["Yes, it was me", "No, it was not me"]
-    assert labels(notices.question(ALERT, ASK, 1, NOON)) == ["Yes, I know of it", "No, I do not"]
+    assert labels(notices.question(ALERT, ASK, 0, NOON)) == ["Yes, it was me", "No, it was not me", "Give a reason"]
+    assert labels(notices.question(ALERT, ASK, 1, NOON)) == ["Yes, I know of it", "No, I do not", "Give a reason"]
 
 
 def test_the_button_says_which_question_it_answers() -> None:

@@ -160,12 +160,12 @@ def test_the_routes_file_says_what_is_asked_about() -> None:
     text = b"""
 routes: [{channel: sec}]
 ask:
-  - {name: admins, when: {severity: high, tags: [T1098]}, wait: 15m, through: [slack, okta]}
+  - {name: admins, when: {severity: high, tags: [T1098]}, wait: 15m, through: [slack, okta], closes: high}
   - when: {teams: finance}
 """
     first, second = read_routes(text, "routes.yml", NOON).ask
     assert (first.name, first.when, first.wait) == ("admins", When("high", tags=("T1098",)), 15 * MINUTE)
-    assert first.through == ("slack", "okta")
+    assert (first.through, first.closes, second.closes) == (("slack", "okta"), "high", "critical")
     assert (second.wait, second.through) == (WAIT, THROUGH)
 
 

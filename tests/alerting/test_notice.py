@@ -2,13 +2,17 @@ from __future__ import annotations
 
 from typing import cast
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from alerting import notice
 from alerting.alert import Alert, from_line, to_line
+from alerting.mute import Mute
 from alerting.route import Route, Step
 from alerting.route_time import Span
+from alerting.when import When
+from audit.context_schema import End
 from audit.finding import SEVERITIES, Severity
 from tests.alerting.conftest import HOUR, NOON, an_alert
 
@@ -77,3 +81,21 @@ def test_each_step_has_one_id_and_its_floor() -> None:
 def test_digests_of_other_channels_times_and_parts_are_others() -> None:
     ids = {notice.digest_id(*values) for values in (("a", 1, 0), ("b", 1, 0), ("a", 2, 0), ("a", 1, 1))}
     assert len(ids) == 4
+
+
+def test_the_end_of_a_mute_is_one_notice_whoever_tells_it() -> None:
+    mute = Mute(When(principals=("al*",)), "carol", "pentest <!channel>\n" + "x" * 5_000, End(NOON), "m")
+    told = notice.mute_ended(mute, "C1")
+    assert told == notice.mute_ended(mute, "C1")
+    assert (notice.place(told), told.time, notice.is_notice(told)) == ("C1", NOON, True)
+    assert told.reasons[0].isprintable()
+    assert len(told.reasons[0]) < 400
+    later = msgspec.structs.replace(mute, expires=End(NOON + HOUR))
+    assert notice.mute_ended(later, "C1").id != told.id, "who renews it hears of its next end"
+    assert from_line(to_line(told)) == told
+
+
+def test_a_digest_says_how_many_are_old() -> None:
+    old = [an_alert(n, severity="low", time=NOON - 30 * HOUR) for n in range(3)]
+    assert "3 of them had happened more than a day before." in made(*old, an_alert(9, severity="low")).summary
+    assert "had happened" not in made(an_alert(9, severity="low")).summary

@@ -291,7 +291,7 @@ def test_an_alert_shows_its_first_and_last_events_and_the_highest_numbers() -> N
         for number, event in enumerate(events)
     ]
     (alert,) = folded(findings)[1].values()
-    assert alert.evidence == (*events[: EARLIEST], *events[-LATEST :])
+    assert alert.evidence == (*events[:EARLIEST], *events[-LATEST:])
     assert alert.measures == (Measure("events", 49, 3.0),)
     assert all(not finding.evidence and not finding.measures for finding in alert.findings)
 

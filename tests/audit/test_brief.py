@@ -7,7 +7,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.brief import EventBrief, Measure, brief
+from audit.brief import EARLIEST, LATEST, EventBrief, Measure, brief, ends
 from audit.event import AuditEvent, Principal, Resource
 
 texts = st.text(st.characters(), max_size=300)
@@ -73,3 +73,16 @@ def test_briefs_are_in_order_of_time_and_travel_packed() -> None:
 
 def test_it_is_made_in_a_few_microseconds() -> None:
     assert min(timeit.repeat(lambda: brief(LOGIN), number=1000, repeat=5)) / 1000 < 100e-6
+
+
+few = st.lists(st.builds(EventBrief, st.integers(0, 30), st.sampled_from("abcdef")), max_size=60)
+
+
+@given(few, few)
+def test_the_ends_of_a_part_and_the_rest_are_those_of_the_whole(part: list[EventBrief], rest: list[EventBrief]) -> None:
+    """So nothing depends on the order in which events come, nor on where a store was in between."""
+    whole = sorted({*part, *rest})
+    assert ends((*ends(part), *rest)) == ends(whole)
+    assert ends(whole)[:EARLIEST] == tuple(whole[:EARLIEST])
+    assert ends(whole)[-LATEST:] == tuple(whole[-LATEST:])
+    assert len(ends(whole)) <= EARLIEST + LATEST

@@ -93,9 +93,10 @@ async def verdicts(place: House) -> list[Control]:
 
 
 async def working(place: House) -> Program:
-    """A dispatcher that delivers."""
+    """A dispatcher that delivers, and hears clicks."""
     program = place.start("dispatcher")
     await program.until("its turn", lambda: "delivering alerts" in program.said)
+    await program.until("its ears", lambda: "listening for clicks" in program.said)
     return program
 
 

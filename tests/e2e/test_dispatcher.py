@@ -13,13 +13,13 @@ from tests.e2e.logbook import Logbook
 
 def shown(*dispatchers: Program) -> Counter[str]:
     """How often each alert was shown, whatever its revision."""
-    return Counter(re.findall(r"^  alert +(\w+) revision", "".join(each.shown for each in dispatchers), re.MULTILINE))
+    return Counter(re.findall(r"^ +alert +(\w+) revision", "".join(each.shown for each in dispatchers), re.MULTILINE))
 
 
 def repeated(*dispatchers: Program) -> int:
     """How many blocks said what one before them had said: the same revision of the same alert."""
     text = "".join(each.shown for each in dispatchers)
-    blocks = re.findall(r"^  alert +(\w+ revision \d+)$", text, re.MULTILINE)
+    blocks = re.findall(r"^ +alert +(\w+ revision \d+)\b", text, re.MULTILINE)
     assert len(blocks) == sum(shown(*dispatchers).values())
     return len(blocks) - len(set(blocks))
 

@@ -36,7 +36,10 @@ def read(one: Feed, record: dict[str, Any] | None = None, **fields: Any) -> Matc
 def test_a_match_carries_what_its_window_needs() -> None:
     one = feed(values=("auditwatch.actor.name",))
     found = read(one, source="okta", source_ip="203.0.113.5", actor=Principal("anonymous:x", "Bob@example.com"))
-    entry = Entry(event().time, "okta", "e1", 0, "anonymous:x", "bob@example.com")
+    assert found
+    assert found.entry.seen
+    assert (found.entry.seen.id, found.entry.seen.address) == ("", "203.0.113.5"), "the id is kept already"
+    entry = Entry(event().time, "okta", "e1", 0, "anonymous:x", "bob@example.com", found.entry.seen)
     assert found == Match("c1", "203.0.113.5", "ip:203.0.113.5", entry)
 
 

@@ -3,9 +3,12 @@ from __future__ import annotations
 from random import Random
 
 import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
 
+from audit.brief import EventBrief, ends, named
 from rules.correlation import BETWEEN, Entry
-from rules.correlation_evidence import MOST_EVENT_IDS, MOST_VALUES, Evidence
+from rules.correlation_evidence import MOST_EVENT_IDS, MOST_VALUES, Evidence, seen_of
 
 
 def entries(count: int) -> list[Entry]:
@@ -70,3 +73,25 @@ def test_it_survives_packing() -> None:
     evidence = Evidence()
     evidence.add(entries(3), True)
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(evidence), type=Evidence) == evidence
+
+
+def seen(at: int, name: int, rule: int) -> Entry:
+    return Entry(at, "okta", f"e{at}{name}", rule, "p", "", EventBrief(0, "", action=f"a{name}"))
+
+
+moments = st.lists(st.builds(seen, st.integers(1, 25), st.integers(0, 2), st.integers(0, 1)), max_size=80)
+
+
+@given(moments, st.integers(0, 80))
+def test_the_first_and_the_last_events_in_brief_are_found_from_both_ends(entries: list[Entry], cut: int) -> None:
+    """Also where several rules match one event, several events are at one time, and some have left the window."""
+    entries.sort(key=lambda entry: entry.time)
+    whole = ends(named(one.seen, one.time, one.event_id, "okta") for one in entries if one.seen)
+    assert ends(seen_of(entries)) == whole
+    spilled = Evidence()
+    spilled.add(entries[:cut], values=False)
+    assert ends((*spilled.seen, *seen_of(entries[cut:]))) == whole
+
+
+def test_without_briefs_there_are_none() -> None:
+    assert list(seen_of([Entry(1, "okta", "e", 0, "p")])) == []

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from audit.brief import EventBrief
 from audit.finding import Finding
 from rules.correlation import BETWEEN, Correlation, Match, Parent, family
 from rules.correlation_windows import Windows
@@ -66,6 +67,14 @@ def test_a_correlation_counts_what_another_one_found() -> None:
     assert found.reasons[0].startswith("4 matching events for ip x, from 2026-03-02T08:00:00.000Z")
     assert fed(rule, [inner(0), inner(1), inner(2, agent="wget"), done(3)]) == []
     assert fed(rule, [done(0), inner(1), inner(2), inner(3)]) == []
+
+
+def test_events_in_brief_of_what_it_counts_are_told_too() -> None:
+    matches = [inner(0), inner(1), inner(2), done(3)]
+    kept = [msgspec.structs.replace(one.entry, seen=EventBrief(0, "", action="login")) for one in matches]
+    (found,) = fed(nested(), [msgspec.structs.replace(one, entry=at) for one, at in zip(matches, kept, strict=True)])
+    assert [one.id for one in found.evidence] == list(found.event_ids)
+    assert {(one.source, one.action) for one in found.evidence} == {(matches[0].entry.source, "login")}
 
 
 def test_evidence_that_comes_late_below_is_told_above() -> None:

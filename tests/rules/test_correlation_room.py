@@ -28,7 +28,7 @@ from tests.rules.correlating import (
     measuring,
     temporal,
 )
-from tests.rules.test_correlation_windows import nested
+from tests.rules.test_correlation_nested import nested
 
 ALTERNATIVES = " or ".join(f"({a} and {b} and {c} and d)" for a in "efgh" for b in "ijkl" for c in "abc")
 RULES: dict[str, Correlation] = {
@@ -66,7 +66,7 @@ def flood(rule: Correlation, random: Random) -> list[Entry]:
 
 @pytest.mark.parametrize("name", RULES)
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 def test_what_a_window_remembers_of_what_had_to_go_never_shows(name: str, seed: int) -> None:
     rule, random = RULES[name], Random(seed)
     window, forgetful = Window(rule), Window(rule)

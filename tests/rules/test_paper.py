@@ -293,6 +293,14 @@ def test_what_no_grant_explains(
     assert not filed.explain(event).explained
 
 
+def test_the_rows_of_a_role_add_up() -> None:
+    rows = tuple(
+        Role(name="aws-admin", system="aws", account="prod", actions=(action,), resources=("*",))
+        for action in ("rds:*", "ec2:*")
+    )
+    assert papers(GRANT, ADMIN_TICKET, roles=rows).explain(aws("ModifyDBInstance", "db", "rds")).explained
+
+
 @pytest.mark.parametrize(
     "event",
     [

@@ -21,7 +21,7 @@ from streams.packet import Control
 from streams.routing import routing_of
 from streams.settings import Settings
 from tests.alerting.asked import ALICE, BOB, CAROL, COMPANY, MINUTE, an_event_alert, asking_routes
-from tests.alerting.clicking import payload
+from tests.alerting.clicking import payload, submission
 from tests.alerting.conftest import NOON, Clock, redis_port, redis_store, store  # noqa: F401 - fixtures
 from tests.alerting.slack_server import TEAM
 from tests.alerting.test_routed import Board, Hurried, filled, until
@@ -34,10 +34,11 @@ class Desk:
 
     def __init__(self, outbox: AlertStore, clock: Clock, routing: Routing, monkeypatch: pytest.MonkeyPatch) -> None:
         self.whispers: list[tuple[str, str]] = []
+        self.dialogs: list[dict[str, Any]] = []
         self.sent: list[Control] = []
         self.triggers = iter(range(1_000))
         staff = Staff(lambda: COMPANY)
-        handlers = handlers_of(Settings(), Casework(outbox, staff), lambda: routing)
+        handlers = handlers_of(Settings(), Casework(outbox, staff), lambda: routing, self._dialog)
         self.clicks = Clicks(handlers, staff.person, Slack(self._team, self._whisper), clock)
         monkeypatch.setattr(clicks, "send", self._send)
 
@@ -45,8 +46,15 @@ class Desk:
         self.clicks.accept(payload(action, who, value, trigger=str(next(self.triggers)), **more))
         await self.clicks.finish()
 
+    async def submit(self, view: dict[str, Any], who: str, **inputs: str) -> None:
+        self.clicks.accept(submission(view, who, trigger=str(next(self.triggers)), **inputs))
+        await self.clicks.finish()
+
     async def _team(self) -> str:
         return TEAM
+
+    async def _dialog(self, trigger: str, view: dict[str, Any]) -> None:
+        self.dialogs.append(view)
 
     async def _whisper(self, click: Click, text: str) -> None:
         self.whispers.append((click.user, text))
@@ -101,6 +109,55 @@ async def test_the_menu_of_the_alert_asks_and_the_teams_own_verdict_ends_it(
     assert [place for _, place, _ in board.posts] == ["sec", ALICE, ALICE]
     assert "carol closed it as a false alarm" in board.told(ALICE)[1].summary
     assert [control.kind for control in desk.sent] == ["learn"]
+
+
+async def test_a_reason_is_noted_closes_nothing_and_reaches_whoever_answers_for_the_person(
+    store: AlertStore,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, routing = Hurried(), asking_routes()
+    board, desk = Board(clock), Desk(store, clock, routing, monkeypatch)
+    await filled(store, ALERT)
+    await until(store, board, clock, routing, NOON + 5 * MINUTE)
+    await desk.press("ask.reason", BOB, await question(store))
+    assert desk.dialogs == []
+    assert desk.whispers == [(BOB, "This question is for somebody else: only the person it was put to can answer it.")]
+    await desk.press("ask.reason", ALICE, await question(store))
+    [view] = desk.dialogs
+    await desk.submit(view, BOB, reason="I say so")
+    assert len(desk.whispers) == 2
+    await desk.submit(view, ALICE, ticket="CHG-12", reason="Root was needed for the <!channel> bill")
+    case = await store.case(ALERT.id)
+    assert case
+    assert case.ask
+    assert (case.status, case.resolution, case.ask.end, case.actor) == ("open", None, "reason", "alice")
+    assert case.note == "ticket CHG-12: Root was needed for the <!channel> bill"
+    assert desk.sent == [], "the baselines wait for a verdict"
+    await until(store, board, clock, routing, NOON + 10 * MINUTE)
+    [told] = board.told(BOB)
+    assert told.title.startswith("alice gave a reason at")
+    assert told.reasons == (case.note,)
+    assert "You gave a reason" in board.told(ALICE)[-1].summary
+    await until(store, board, clock, routing, NOON + 90 * MINUTE)
+    assert len(board.told(BOB)) == 1, "nobody else is asked once there is a reason"
+    await desk.press("ask.no", ALICE, await question(store))
+    denied = await store.case(ALERT.id)
+    assert denied
+    assert denied.status == "reopened", "a no counts at any time"
+
+
+async def test_a_reason_for_what_is_closed_is_not_needed(
+    store: AlertStore,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, routing = Hurried(), asking_routes()
+    board, desk = Board(clock), Desk(store, clock, routing, monkeypatch)
+    await filled(store, ALERT)
+    await until(store, board, clock, routing, NOON + 5 * MINUTE)
+    await desk.press("ask.reason", ALICE, await question(store))
+    await desk.press("ask.yes", ALICE, await question(store))
+    await desk.submit(desk.dialogs[0], ALICE, reason="late")
+    assert "has closed it already" in desk.whispers[-1][1]
 
 
 ROUTES = "routes: [{channel: sec}]\nask: [{when: {severity: high}}]\n"

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from alerting.alert import Alert
-from audit.brief import EventBrief
+from audit.brief import EARLIEST, LATEST, EventBrief, named
 from audit.finding import Finding
 from rules.compile import RuleSet
 from rules.correlation import Correlation, Entry, Match
@@ -152,16 +152,29 @@ def test_signals_travel_as_they_are() -> None:
 
 
 def test_a_correlation_shows_the_key_fields_of_its_events() -> None:
-    """Those of the events it rests on, and no others; they are kept with the entity between batches."""
-    seen = [EventBrief(entry(at).time, f"e{at}", "okta", "login", "failure", f"p{at}") for at in range(4)]
-    signals = [msgspec.structs.replace(signal(entry(at)), seen=seen[at]) for at in range(3)]
-    stray = Signal("ip:1.2.3.4", match=signal(entry(1), "gone").match, seen=EventBrief(entry(1).time, "stray"))
-    entity = fresh()
-    assert alerts(fold(entity, known(correlation()), *signals[:1], stray)) == []
+    """Those of the events it rests on, also where they were stored in between; of many the first and the last."""
+    detections, entity = known(correlation()), fresh()
+    matches = [seen(at) for at in range(40)]
+    assert alerts(fold(entity, detections, *matches[:1])) == []
     (stored,) = Correlate().pack("ip:1.2.3.4", entity)
     entity = Correlate().unpack("ip:1.2.3.4", [stored.value])
-    (alert,) = alerts(fold(entity, known(correlation()), *signals[1:]))
-    assert alert.evidence == tuple(seen[:3])
-    last = msgspec.structs.replace(signal(entry(3)), seen=seen[3])
-    (grown,) = alerts(fold(entity, known(correlation()), last))
-    assert grown.evidence == tuple(seen)
+    (alert,) = alerts(fold(entity, detections, *matches[1:3]))
+    assert [one.id for one in alert.evidence] == ["e0", "e1", "e2"]
+    assert alert.evidence[0] == brief_of(matches[0])
+    (grown,) = alerts(fold(entity, detections, *matches[3:]))
+    briefs = [brief_of(one) for one in matches]
+    assert grown.evidence == (*briefs[:EARLIEST], *briefs[-LATEST:])
+
+
+def seen(at: int) -> Signal:
+    """A match, and its event in brief."""
+    one = entry(at)
+    about = EventBrief(0, "", action="login", outcome="failure", actor=one.principal)
+    return signal(msgspec.structs.replace(one, seen=about))
+
+
+def brief_of(one: Signal) -> EventBrief:
+    assert one.match
+    kept = one.match.entry
+    assert kept.seen
+    return named(kept.seen, kept.time, kept.event_id, kept.source)

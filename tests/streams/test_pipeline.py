@@ -6,7 +6,7 @@ import orjson
 import pytest
 from msgspec.structs import replace
 
-from audit.brief import brief
+from audit.brief import about, brief
 from audit.context import EMPTY
 from audit.event import MICROSECONDS, AuditEvent, Principal
 from audit.finding import Finding
@@ -102,7 +102,7 @@ def test_a_counted_rule_says_nothing_itself_but_sends_its_match_where_it_is_coun
     (output,) = verdict.outputs
     assert output.item.finding is None
     assert output.item.match is not None
-    assert output.item.seen == brief(event(outcome="failure"))
+    assert output.item.match.entry.seen == about(event(outcome="failure"))
     assert output.key == output.item.entity == "ip:192.0.2.1"
 
 

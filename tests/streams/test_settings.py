@@ -186,3 +186,7 @@ class TestSecretsStaySecret:
     def test_what_is_no_secret_is_shown(self) -> None:
         assert "broker='kafka://k:1'" in repr(Settings(broker="kafka://k:1"))
         assert "slack_bot_token=''" in repr(Settings())
+
+
+def test_what_notebooks_read_is_no_mistake() -> None:
+    assert load_settings(None, {"AUDITWATCH_NOTEBOOK_USERS": "15"}) == Settings()
