@@ -6,6 +6,7 @@ it, and as dealt with after it.
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -19,6 +20,8 @@ from alerting.notifier import Begun, Receipt
 from alerting.route import Routing
 from alerting.store import AlertStore, Entry
 from audit.finding import at_least
+
+_log = logging.getLogger(__name__)
 
 
 async def gather(store: AlertStore, actions: Iterable[Gather], now: int) -> None:
@@ -75,6 +78,16 @@ async def keep(store: AlertStore, action: Keep, now: int) -> None:
     """Notes that nobody is told of an alert: paper explains it."""
     alert = action.entry.alert
     await store.receipt(alert.id, _dealt_with(alert, EXPLAINED, now))
+
+
+async def tell_of_ended_mutes(store: AlertStore, routing: Routing, fallback: str, now: int, told: set[str]) -> None:
+    """Lays out word of each mute that has ended, once: `told` remembers the notices, and so does the outbox."""
+    for mute in routing.expired(now):
+        word = notice.mute_ended(mute, routing.routes.default or fallback)
+        if word.id not in told:
+            await store.put(word)
+            told.add(word.id)
+            _log.warning("%s has ended and mutes nothing any more", mute)
 
 
 async def withdrawn(store: AlertStore, alert: Alert, now: int) -> bool:

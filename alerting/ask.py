@@ -43,8 +43,7 @@ class Ask(msgspec.Struct, frozen=True):
     """A question about an alert, as its case keeps it. Times are in microseconds (since the epoch).
 
     `covers` are the detections asked about, of `severity` at most: a yes says nothing of what joins later; it closes
-    alerts of the severity `closes` at most. `doubt` says
-    why the person's own account is not asked, if it is not.
+    alerts of the severity `closes` at most. `doubt` says why the person's own account is not asked, if it is not.
     """
 
     people: tuple[Asked, ...]

@@ -60,7 +60,7 @@ class Clicks:
             if len(self._tasks) >= MOST_AT_ONCE:
                 _log.error("more than %d clicks at once: one on alert %r is left out", MOST_AT_ONCE, click.alert_id)
                 continue
-            task = asyncio.create_task(self.work(click))
+            task = asyncio.create_task(self.work(click), name="{} on alert {} by {}".format(*_named(click)))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -69,6 +69,7 @@ class Clicks:
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=FINISH_SECONDS)
             for task in late:
+                _log.error("%s is not done to its end: the process ends", task.get_name())
                 task.cancel()
 
     async def work(self, click: Click) -> None:
@@ -80,6 +81,8 @@ class Clicks:
                 await self.slack.whisper(click, answer.text)
             except (Retry, Permanent) as problem:
                 _log.warning("%s cannot be told %r: %s", plain(click.user, 40), answer.text, problem)
+            except Exception:
+                _log.exception("%s cannot be told %r", plain(click.user, 40), answer.text)
 
     async def _answer(self, click: Click) -> Answer:
         handler = self.handlers.get(click.action) or self.handlers.get(click.action.partition(".")[0])

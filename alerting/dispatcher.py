@@ -17,12 +17,11 @@ import msgspec
 from alerting import aftermath, ask_follow, attachment, snooze, thread
 from alerting.case import round_of
 from alerting.console import ConsoleNotifier
-from alerting.desk import Action, Deliver, Gather, Keep, Renew, Silence, Wait, backoff, decide, repeats
+from alerting.desk import Action, Deliver, Gather, Keep, Renew, Silence, Wait, backoff, decide
 from alerting.doubts import Doubts, since
 from alerting.live import Deed, Delivered, Live
-from alerting.notice import mute_ended
 from alerting.notifier import Begun, Gone, Notifier, Permanent, Receipt, Retry, WrongChannel
-from alerting.pauses import BURST, EDITS, LOOKS, POSTS, REPEATS, Pauses
+from alerting.pauses import BURST, EDITS, LOOKS, POSTS, REPEATS, Pauses, limits_of
 from alerting.route import Routing
 from alerting.store import AlertStore, Entry, Failure, StoreUnavailable
 from audit.event import MICROSECONDS
@@ -122,7 +121,8 @@ class _Loop:
         waiting = [entry for entry in self.page if entry.alert.id not in self.busy]
         if self.drain and not self.lanes and all(entry.alert.id in self.given_up for entry in waiting):
             return True
-        await self._tell_of_ended_mutes(now)
+        if not self.drain:
+            await aftermath.tell_of_ended_mutes(self.store, self.routing, self.notifier.fallback, now, self.ended)
         actions = self.files.turn_of(decide(waiting, now, self.routing), self.lanes)
         self.bound = {one.entry.alert.id: self._channel(one) for one in actions if isinstance(one, Deliver)}
         stuck = not await self._act(actions, now) and len(self.page) == self.depth
@@ -186,7 +186,8 @@ class _Loop:
     async def _start(self, action: Deliver) -> list[Gather]:
         """Begins a delivery where its channel is free; what the channel's budget does not allow is for its digest."""
         entry, channel = action.entry, self._channel(action)
-        lane, limits = self.files.lane(entry, channel), self._limits(entry, channel)
+        lane = self.files.lane(entry, channel)
+        limits = limits_of(entry, self.doubts.of(entry, channel, self.clock()) is not None)
         if lane in self.lanes or not self.pauses.free(lane, *limits):
             return []
         budget = action.budget
@@ -200,14 +201,6 @@ class _Loop:
         self.lanes[lane] = asyncio.create_task(self._deliver(entry, channel), name=entry.alert.id)
         return []
 
-    def _limits(self, entry: Entry, channel: str) -> tuple[str, ...]:
-        """What holds a delivery back beside its channel."""
-        if entry.receipt is None:
-            return (LOOKS, POSTS) if self.doubts.of(entry, channel, self.clock()) else (POSTS,)
-        if thread.behind(entry):
-            return (POSTS,)
-        return (EDITS, REPEATS) if repeats(entry) else (EDITS,)
-
     def _reap(self) -> None:
         """Forgets the deliveries that ended; raises what one of them could not deal with."""
         for channel, task in list(self.lanes.items()):
@@ -219,14 +212,6 @@ class _Loop:
     def _channel(self, action: Deliver) -> str:
         channel = action.channel or self.notifier.channel(action.entry.alert)
         return self.notifier.fallback if self.broken.get(channel, 0) > self.clock() else channel
-
-    async def _tell_of_ended_mutes(self, now: int) -> None:
-        for mute in self.routing.expired(now):
-            told = mute_ended(mute, self.routing.routes.default or self.notifier.fallback)
-            if told.id not in self.ended:
-                await self.store.put(told)
-                self.ended.add(told.id)
-                _log.warning("%s has ended and mutes nothing any more", mute)
 
     async def _postpone(self, action: Wait) -> None:
         if self.drain and action.planned and action.entry.alert.id not in self.given_up:
@@ -243,8 +228,8 @@ class _Loop:
                 return await snooze.ring(self.store, entry.alert, self.clock())
             if attachment.is_attachment(entry.alert):
                 return await self.files.deliver(entry, channel)
-            if thread.behind(entry) and isinstance(self.notifier, thread.Threads):
-                return await self._tell(self.notifier, entry, channel)
+            if thread.behind(entry):
+                return await self._tell(entry, channel)
             old = entry.begun is None and self.doubts.of(entry, channel, self.clock()) is not None
             previous = entry.receipt or await self._looked_up(entry, channel)
             if previous is None and old:  # no outbox before this one showed it: the next turn decides as it would have
@@ -272,8 +257,13 @@ class _Loop:
             await self._note(entry, previous, self._with_case(receipt, previous, entry))
             self._did("sent")
 
-    async def _tell(self, notifier: thread.Threads, entry: Entry, channel: str) -> None:
-        lost = await thread.tell(self.store, notifier, entry, self.clock())
+    async def _tell(self, entry: Entry, channel: str) -> None:
+        """The steps a thread lacks; where a notifier with threads was replaced by one without, nobody lacks them."""
+        lost = ""
+        if isinstance(self.notifier, thread.Threads):
+            lost = await thread.tell(self.store, self.notifier, entry, self.clock())
+        elif entry.receipt:
+            await self.store.receipt(entry.alert.id, self._with_case(entry.receipt, entry.receipt, entry))
         if lost:
             _log.error("the thread of alert %s lacks a step of its case: %s", entry.alert.id, lost)
         self._worked(channel)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from alerting.desk import backoff
+from alerting.desk import backoff, repeats
+from alerting.store import Entry
+from alerting.thread import behind
 from audit.event import MICROSECONDS
 
 LONGEST = 60.0
@@ -15,6 +17,15 @@ POSTS, EDITS, REPEATS, LOOKS = "\0posts", "\0edits", "\0repeats", "\0looks"
 """What is limited over all channels: messages, edits, those among them that only count more, looks into histories."""
 BURST = 20
 """Messages over all channels that may go out before their pace holds."""
+
+
+def limits_of(entry: Entry, doubtful: bool) -> tuple[str, ...]:
+    """What holds a delivery back beside its channel; `doubtful`: its message has to be looked for first."""
+    if entry.receipt is None:
+        return (LOOKS, POSTS) if doubtful else (POSTS,)
+    if behind(entry):
+        return (POSTS,)
+    return (EDITS, REPEATS) if repeats(entry) else (EDITS,)
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """Who gave whom which rights: each change of permission is held against the paper and the people behind it.
 
 A change that declared paper explains says nothing. Of the others it is said what is missing: no paper at all, paper
-that those concerned approved themselves, rights given to oneself, or a role of another team's.
+that those concerned approved themselves or somebody refused, rights given to oneself, or a role of another team's.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from audit.context_people import glob_matches, system_of
 from audit.context_schema import DAY, Person
 from audit.event import AuditEvent
 from audit.finding import RISK, Finding, Severity, Version, stable_id
-from rules.paper import Fit
+from rules.oneself import is_to_oneself
+from rules.paper import Fit, record_of
 
 LONGEST_ACTION = 200
 NEAR = DAY
 """How far (µs) a permanent change of roles may lie from the day it was declared for."""
 
-Flaw = Literal["self_granted", "self_approved", "outside_team", "unexplained"]
+Flaw = Literal["self_granted", "self_approved", "refused", "outside_team", "unexplained"]
 
 GRANTS = {
     "aws": "Attach*Policy | Put*Policy | AddUserToGroup | CreateAccountAssignment | CreateGroupMembership "
@@ -42,12 +43,14 @@ _BINDS = frozenset({"create", "update", "patch"})
 _SEVERITY: dict[Flaw, Severity] = {
     "self_granted": "high",
     "self_approved": "high",
+    "refused": "high",
     "outside_team": "medium",
     "unexplained": "low",
 }
 _TITLES: dict[Flaw, str] = {
     "self_granted": "Rights given to oneself, with nothing that explains it",
     "self_approved": "Rights given on paper that those concerned approved themselves",
+    "refused": "Rights given although the paper for it was refused",
     "outside_team": "Rights of another team's given to somebody",
     "unexplained": "Rights given, with nothing that explains it",
 }
@@ -89,16 +92,18 @@ def change_finding(event: AuditEvent, fit: Fit, context: Context, version: Versi
 
 
 def _flaw(event: AuditEvent, fit: Fit, context: Context) -> Flaw:
-    if event.target and event.target.id == event.actor.id:
+    if _grantee_id(event) == event.actor.id:
         return "self_granted"
+    if "refused" in fit.kinds and fit.kinds <= {"refused", "approval", "actor"}:
+        return "refused"
     if "approval" in fit.kinds and fit.kinds <= {"approval", "actor"}:
         return "self_approved"
     return "outside_team" if _teams_of(event, context) else "unexplained"
 
 
 def _reasons(event: AuditEvent, fit: Fit, context: Context) -> Iterator[str]:
-    target = event.target
-    who = "themselves" if target and target.id == event.actor.id else target.id[:120] if target else "somebody"
+    grantee = _grantee_id(event)
+    who = "themselves" if grantee == event.actor.id else grantee[:120] or "somebody"
     on = f" ({event.resource.name[:120]})" if event.resource else ""
     yield f"{event.actor.id} gave {who} rights: {event.action[:80]}{on}"
     if person := _grantee(event, context):
@@ -109,7 +114,14 @@ def _reasons(event: AuditEvent, fit: Fit, context: Context) -> Iterator[str]:
 
 
 def _grantee(event: AuditEvent, context: Context) -> Person | None:
-    return context.person(event.target.id) if event.target else None
+    return context.person(_grantee_id(event))
+
+
+def _grantee_id(event: AuditEvent) -> str:
+    """Who is given the rights, the actor included; "" where the event does not say."""
+    if event.target:
+        return event.target.id
+    return event.actor.id if is_to_oneself(event, record_of(event)) else ""
 
 
 def _teams_of(event: AuditEvent, context: Context) -> list[tuple[str, tuple[str, ...]]]:
@@ -127,9 +139,9 @@ def _teams_of(event: AuditEvent, context: Context) -> list[tuple[str, tuple[str,
 
 def _foreseen(event: AuditEvent, context: Context) -> bool:
     """Whether the grantee's roles in this system were declared to change about now."""
-    if event.target is None:
+    if not context.declared.role_changes:
         return False
-    system, who = system_of(event.source), event.target.id
+    system, who = system_of(event.source), _grantee_id(event)
     return any(
         change.user == who and system_of(change.system) == system and abs(change.effective - event.time) <= NEAR
         for change in context.declared.role_changes

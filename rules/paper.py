@@ -72,7 +72,7 @@ class Papers:
         if not papers:
             return NONE
         person = person or Person(id=event.actor.id.partition(":")[2])
-        deed = deed_of(event, _record(event) if record is None else record, person, self._context)
+        deed = deed_of(event, record_of(event) if record is None else record, person, self._context)
         best: tuple[Paper, list[Doubt]] | None = None
         for paper in papers:
             found = [*islice(doubts(paper, deed, self._desk), MOST_DOUBTS + 1)]
@@ -142,7 +142,8 @@ def _partial(paper: Paper, found: list[Doubt]) -> Fit:
     return Fit(doubts=told, lowers=lowers, kinds=frozenset(kinds))
 
 
-def _record(event: AuditEvent) -> Mapping[str, Any]:
+def record_of(event: AuditEvent) -> Mapping[str, Any]:
+    """The raw record of an event; empty where it is none."""
     try:
         record = orjson.loads(event.raw)
     except orjson.JSONDecodeError:

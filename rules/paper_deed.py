@@ -11,6 +11,7 @@ from audit.context import Context
 from audit.context_people import glob_matches, system_of
 from audit.context_schema import Person
 from audit.event import AuditEvent
+from rules.oneself import is_to_oneself
 from rules.paper_actions import LONGEST_ACTION
 
 OWN_NETWORKS = ("office", "vpn", "internal")
@@ -23,7 +24,8 @@ class Deed:
     """`action` is qualified as in the table of actions; `things` are all names, in lower case, of what it is done to.
 
     `person` is the declared person who did it; `elsewhere` the country it was done from, where that is not theirs.
-    `administers` names the administrator's policy it gives, "" where it gives none.
+    `administers` names the administrator's policy it gives, "" where it gives none; `to_actor`: it is done to who did
+    it, as the record says.
     """
 
     event: AuditEvent
@@ -34,6 +36,7 @@ class Deed:
     account: str
     elsewhere: str
     administers: str = ""
+    to_actor: bool = False
 
     @property
     def refused(self) -> bool:
@@ -43,7 +46,7 @@ class Deed:
     @property
     def to_themselves(self) -> bool:
         """Whether the actor, or an account of theirs, is what it is done to."""
-        if self.event.target and self.event.target.id == self.person.id:
+        if self.to_actor:
             return True
         own = (name.lower() for names in self.person.identities.values() for name in names)
         return not self.things.isdisjoint({self.person.id.lower(), *(part for name in own for part in _ends(name))})
@@ -61,6 +64,7 @@ def deed_of(event: AuditEvent, record: Mapping[str, Any], person: Person, contex
         account=accounts.get(event.account or "", event.account or ""),
         elsewhere=_elsewhere(event, person, context),
         administers=_administers(event, record),
+        to_actor=is_to_oneself(event, record),
     )
 
 

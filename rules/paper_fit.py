@@ -18,13 +18,17 @@ from rules.paper_actions import can_explain, gives_rights, is_beyond_paper, is_s
 from rules.paper_deed import Deed, fits
 
 Paper = Ticket | Grant | PentestWindow
-Kind = Literal["action", "actor", "approval", "beyond", "place", "resource", "state", "system", "time", "vague"]
+Kind = Literal[
+    "action", "actor", "approval", "beyond", "place", "refused", "resource", "state", "system", "time", "vague"
+]
 
 APPROVED = frozenset({
     "approved", "scheduled", "in_progress", "implementing", "implemented", "active", "done", "completed", "closed",
     "resolved", "fulfilled",
 })  # fmt: skip
 """States of paper that was agreed to. Any other (and none at all, where nobody approved it) explains nothing."""
+REFUSED = frozenset({"rejected", "declined", "denied", "refused"})
+"""States of paper that somebody said no to."""
 GRACE = MICROSECONDS
 """Logs cut their times to the second, paper does not (µs)."""
 OPEN_ENDED = DAY
@@ -193,7 +197,8 @@ def _shifts(person: str, desk: Desk) -> list[Shift]:
 def _agreed(ticket: Ticket, actor: str, desk: Desk) -> Iterator[Doubt]:
     """In a state of agreement, by somebody else."""
     if not stands(ticket):
-        yield Doubt("state", f"{ticket.id} is {ticket.status or 'not approved'}")
+        kind: Kind = "refused" if _state(ticket) in REFUSED else "state"
+        yield Doubt(kind, f"{ticket.id} is {ticket.status or 'not approved'}")
     others = {ticket.approver} if ticket.type in TWO_HANDS else {ticket.approver, ticket.requester}
     if ticket.type in TWO_HANDS and ticket.approver in (ticket.requester, actor):
         yield Doubt("approval", f"{ticket.id} was approved by {ticket.approver or 'nobody'}")
@@ -203,9 +208,13 @@ def _agreed(ticket: Ticket, actor: str, desk: Desk) -> Iterator[Doubt]:
 
 def stands(ticket: Ticket) -> bool:
     """Whether a ticket is in a state of agreement, as far as its own words go."""
-    state = ticket.status.lower().replace(" ", "_").replace("-", "_")
+    state = _state(ticket)
     silent = state == "" and (ticket.approved_at is not None or ticket.type == "incident")
     return state in APPROVED or silent or (ticket.type, state) == ("incident", "open")
+
+
+def _state(ticket: Ticket) -> str:
+    return ticket.status.lower().replace(" ", "_").replace("-", "_")
 
 
 def withdrawn(explained: str, tickets: Mapping[str, Ticket]) -> str:

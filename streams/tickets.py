@@ -29,7 +29,8 @@ Row = dict[str, str]
 class Folder:
     """The tickets that arrived, in one file for each day they were opened; files are replaced whole.
 
-    One process writes it. A file somebody edited by hand is kept as it is apart from the rows that arrive.
+    A ticket stays in the file it came to first: no crash leaves it in two, which the context would refuse. One process
+    writes the folder. A file somebody edited by hand is kept as it is apart from the rows that arrive.
     """
 
     def __init__(self, path: Path) -> None:
@@ -56,13 +57,11 @@ class Folder:
         Raises:
             OSError: the disk refuses; nothing is changed.
         """
-        day = row["opened"][:10]
-        before = self._where.get(row["id"], day)
-        if self._days.get(before, {}).get(row["id"]) == row:
+        day = self._where.get(row["id"], row["opened"][:10])
+        rows = self._days.get(day, {})
+        if rows.get(row["id"]) == row:
             return False
-        self._write(day, {**self._days.get(day, {}), row["id"]: row})
-        if before != day:
-            self._write(before, {key: old for key, old in self._days[before].items() if key != row["id"]})
+        self._write(day, {**rows, row["id"]: row})
         self._where[row["id"]] = day
         return True
 
@@ -134,11 +133,11 @@ class Intake:
         return web.json_response({"tickets": [row["id"] for row in rows], "changed": changed})
 
     def _trusted(self, headers: Mapping[str, str], body: bytes) -> bool:
-        bearer = headers.get("Authorization", "").encode()
+        bearer = _bytes(headers.get("Authorization", ""))
         if hmac.compare_digest(bearer, b"Bearer " + self._token):
             return True
         signed = "sha256=" + hmac.new(self._token, body, hashlib.sha256).hexdigest()
-        return hmac.compare_digest(headers.get("X-Hub-Signature", "").encode(), signed.encode())
+        return hmac.compare_digest(_bytes(headers.get("X-Hub-Signature", "")), signed.encode())
 
     def _read(self, body: bytes, form: Form) -> list[Row]:
         try:
@@ -149,6 +148,11 @@ class Intake:
         if len(records) > MOST_TICKETS:
             raise BadTicket(f"{len(records)} tickets: at most {MOST_TICKETS} a request")
         return [row_of(record, form, self._person) for record in records]
+
+
+def _bytes(header: str) -> bytes:
+    """A header as it was sent, also one that is no UTF-8."""
+    return header.encode("utf-8", "surrogateescape")
 
 
 async def _alive(_: web.Request) -> web.Response:

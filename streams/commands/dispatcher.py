@@ -19,7 +19,7 @@ from alerting.live import Live
 from alerting.slack import SlackNotifier
 from alerting.store import AlertStore, MemoryAlertStore, RedisAlertStore
 from alerting.webhook import WebhookNotifier
-from streams.clicks import Declared, listener_of
+from streams.clicks import Current, listener_of
 from streams.commands.common import (
     Unusable,
     config_option,
@@ -28,6 +28,7 @@ from streams.commands.common import (
     problems,
     settings_of,
 )
+from streams.declared import Declared
 from streams.dispatch import Dispatch, notifier_of, now, tell
 from streams.ending import end_on_sigterm
 from streams.kafka import ALERTS, ensure_topics
@@ -77,13 +78,14 @@ def command(config: Path | None, lines: str | None, log_level: str) -> None:
         notifier = notifier_of(served, routing.routes.default)
         live = Live(routing, told=tell)
         beside = [Watch(served, live, store.put, kept.ledger.write, now, kept.by).run]
+        company = Declared(served.context)
+        current = Current(lambda: live.routing, company.now)
         if isinstance(notifier, SlackNotifier) and (
-            listener := listener_of(served, store, notifier, lambda: live.routing, kept.ledger)
+            listener := listener_of(served, store, notifier, current, kept.ledger)
         ):
             beside.append(listener.run)
-        company = Declared(served)
         recheck = Recheck(store, company.now)
-        dispatch = Dispatch(store, notifier, live, *beside, company.keep_until, recheck.run, mend=recheck.mend)
+        dispatch = Dispatch(store, notifier, live, *beside, company.keep, recheck.run, mend=recheck.mend)
         run(build_dispatcher(served, dispatch, kept))
 
 

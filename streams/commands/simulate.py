@@ -23,14 +23,18 @@ _EVENTS_PER_USER_AND_DAY = 45
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same bytes.")
 @click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help=f"First day [default: {DEFAULT_START:%Y-%m-%d}].")
 @click.option("--attack-after", type=click.IntRange(min=0), help="Days without attacks [default: half of the days].")
-def command(out: Path, users: int, days: int, seed: int, start: datetime | None, attack_after: int | None) -> None:
+@click.option("--bypasses", is_flag=True, help="With people who go round decisions on access.")
+def command(
+    out: Path, users: int, days: int, seed: int, start: datetime | None, attack_after: int | None, bypasses: bool
+) -> None:
     """Writes raw CloudTrail, Okta, GitHub and Kubernetes logs of an invented company, with labels and context.
 
     The files are cloudtrail.jsonl.gz, okta.jsonl.gz, github.jsonl.gz, kubernetes.jsonl.gz, context.yml, attacks.jsonl,
     lookalikes.jsonl and README.md.
     """
     try:
-        organisation = simulate(users, days, seed, start.replace(tzinfo=UTC) if start else None, attack_after)
+        first = start.replace(tzinfo=UTC) if start else None
+        organisation = simulate(users, days, seed, first, attack_after, bypasses=bypasses)
         count = _write(organisation, out)
     except ValueError as error:
         raise click.UsageError(str(error)) from error

@@ -18,10 +18,10 @@ from audit.ticket_forms import FORMS, BadTicket, Form, read_forms, row_of
 from rules.request import is_pending, review
 from streams.commands.common import Unusable, config_option, log_level_option, log_to_stderr, problems, settings_of
 from streams.commands.out import echo_json, json_option
+from streams.declared import Declared
 from streams.load import declared
 from streams.settings import Settings
 from streams.tickets import Folder, Intake
-from streams.whose import Whose
 
 LEAST_TOKEN = 16
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -59,10 +59,10 @@ def serve_command(config: Path | None, listen: str, folder: Path | None, forms: 
         raise Unusable(f"set AUDITWATCH_TICKETS_TOKEN to a secret of {LEAST_TOKEN} characters or more")
     place = folder or _folder(settings)
     with problems():
-        people = Whose(settings.context, place)
+        people = Declared(settings.context, place)
         try:
             intake = Intake(Folder(place), _forms(forms), settings.tickets_token, people.person)
-            asyncio.run(_serve(intake.app(), listen))
+            asyncio.run(_serve(intake.app(), people, listen))
         except BadTicket as error:
             raise Unusable(str(error)) from error
         except OSError as error:
@@ -85,7 +85,7 @@ def read_command(form: str, file: click.utils.LazyFile, config: Path | None, for
     if form not in known:
         raise Unusable(f"no such form {form!r}; there are {', '.join(known)}")
     with problems():
-        people = Whose(settings_of(config).context)
+        people = Declared(settings_of(config).context)
         try:
             echo_json(row_of(orjson.loads(file.read()), known[form], people.person))
         except (BadTicket, orjson.JSONDecodeError) as error:
@@ -140,7 +140,7 @@ def _folder(settings: Settings) -> Path:
     return settings.context / "tickets"
 
 
-async def _serve(app: web.Application, listen: str) -> None:
+async def _serve(app: web.Application, people: Declared, listen: str) -> None:
     host, _, port = listen.rpartition(":")
     if not port.isdecimal():
         raise Unusable(f"{listen!r} is not HOST:PORT")
@@ -152,6 +152,7 @@ async def _serve(app: web.Application, listen: str) -> None:
     try:
         await web.TCPSite(runner, host, int(port)).start()
         log.info("taking tickets on http://%s:%s/tickets", *runner.addresses[0][:2])
+        await people.keep(stop)
         await stop.wait()
     finally:
         await runner.cleanup()

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from audit.event import parse_rfc3339
+from streams.simulate.bypasses import add as add_bypasses
 from streams.simulate.company import Company, company
 from streams.simulate.context import context
 from streams.simulate.life import person_day
@@ -80,11 +81,13 @@ def simulate(
     attack_after: int | None = None,
     *,
     loud: bool = False,
+    bypasses: bool = False,
 ) -> Organisation:
     """An organisation of `users` people over `days` days; the same arguments always give the same bytes.
 
     `start` is a day (its midnight UTC counts); attacks begin after `attack_after` days, half of them by default. With
-    `loud` they are over within hours and in their louder forms.
+    `loud` they are over within hours and in their louder forms. With `bypasses` people also go round decisions
+    (`streams.simulate.bypasses`); all else stays as it is without.
 
     Raises:
         ValueError: when users < 10, days < 1, or attack_after is not a day of the simulation.
@@ -99,6 +102,8 @@ def simulate(
     people = company(users, days, Random(f"{seed}/company"), first_day)  # noqa: S311
     stage = Stage(people, make_plan(people, days, seed, midnight), Paperwork())
     told = tell(stage, after, loud)
+    if bypasses:
+        add_bypasses(stage, told, after)
     return Organisation(people, stage.plan, after, context(stage), told.attacks, told.lookalikes, told.events)
 
 

@@ -66,11 +66,12 @@ def _play_attacks(stage: Stage, told: Told, attack_after: int, loud: bool) -> No
         scene.rng = Random(f"{stage.plan.seed}/attack/{turn}")  # noqa: S311
         name = f"attack-{len(told.attacks) + 1:03d}"
         events = [msgspec.structs.replace(event, attack=name) for event in kind.play(scene)]
-        told.attacks.append(_labelled(name, kind, difficulty, scene.person.id, events))
+        told.attacks.append(labelled(name, kind, difficulty, scene.person.id, events))
         told.events += events
 
 
-def _labelled(name: str, kind: attacks.Kind, difficulty: Difficulty, principal: str, events: list[SimEvent]) -> Attack:
+def labelled(name: str, kind: attacks.Kind, difficulty: Difficulty, principal: str, events: list[SimEvent]) -> Attack:
+    """The label of a campaign; its events are put into order."""
     events.sort(key=lambda event: event.time)
     return Attack(
         id=name,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from alerting import notice
-from alerting.aftermath import follow_ups, gather, silence, withdrawn
+from alerting.aftermath import follow_ups, gather, silence, tell_of_ended_mutes, withdrawn
 from alerting.desk import Gather, Silence
 from alerting.mute import Mute
 from alerting.notifier import Begun, Receipt
@@ -95,3 +96,14 @@ async def test_more_than_one_digest_holds_are_several(store: AlertStore) -> None
     digests = await store.due(10, NOON)
     assert sorted(entry.alert.count for entry in digests) == [1, notice.MEMBERS, notice.MEMBERS]
     assert len({finding.id for entry in digests for finding in entry.alert.findings}) == len(entries)
+
+
+async def test_the_end_of_a_mute_is_laid_out_once(store: AlertStore, caplog: pytest.LogCaptureFixture) -> None:
+    ended = Mute(When(), "carol", "test", End(NOON - 1), "old")
+    routing = Routing(Routes(mutes=(ended, Mute(When(), "carol", "test", End(NOON + HOUR), "new"))))
+    for _ in range(2):  # two processes
+        told: set[str] = set()
+        for _ in range(3):
+            await tell_of_ended_mutes(store, routing, "C1", NOON, told)
+    assert [notice.place(entry.alert) for entry in await store.due(10, NOON)] == ["C1"]
+    assert caplog.text.count("old by carol: test has ended") == 2

@@ -123,12 +123,15 @@ async def test_a_fault_of_ours_is_logged_and_told(desk: Desk, clicks: Clicks, ca
     assert len(desk.got) == 2
 
 
-@pytest.mark.parametrize("trouble", [Retry("429"), Permanent("user_not_in_channel")])
-async def test_an_answer_that_cannot_be_told_harms_nothing(desk: Desk, clicks: Clicks, trouble: Exception) -> None:
+@pytest.mark.parametrize("trouble", [Retry("429"), Permanent("user_not_in_channel"), KeyError("oops")])
+async def test_an_answer_that_cannot_be_told_is_logged(
+    desk: Desk, clicks: Clicks, trouble: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
     desk.answer, desk.trouble = Answer("no"), trouble
     clicks.accept(payload())
     await clicks.finish()
     assert len(desk.got) == 1
+    assert f"{BOB} cannot be told 'no'" in caplog.text
 
 
 async def test_what_cannot_be_read_is_refused_at_once(desk: Desk, clicks: Clicks) -> None:
@@ -150,7 +153,7 @@ async def test_a_flood_does_not_pile_up(
 
 
 async def test_what_hangs_does_not_keep_the_process_from_ending(
-    desk: Desk, clicks: Clicks, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, clicks: Clicks, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "FINISH_SECONDS", 0.05)
     forever = asyncio.Event()
@@ -163,3 +166,5 @@ async def test_what_hangs_does_not_keep_the_process_from_ending(
     clicks.handlers = {"case": hang}
     clicks.accept(payload())
     await asyncio.wait_for(clicks.finish(), 1)
+    assert "case.ack on alert" in caplog.text
+    assert "is not done to its end" in caplog.text

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from alerting.pauses import EDITS, LONGEST, POSTS, REPEATS, Pauses
-from tests.alerting.conftest import SECOND, Clock
+from alerting.case import Case
+from alerting.notifier import Receipt
+from alerting.pauses import EDITS, LONGEST, LOOKS, POSTS, REPEATS, Pauses, limits_of
+from alerting.store import Entry
+from tests.alerting.conftest import NOON, SECOND, Clock, an_alert
 
 
 def test_each_name_rests_for_itself_and_until_its_end(clock: Clock) -> None:
@@ -55,3 +59,17 @@ def test_after_a_quiet_time_some_may_follow_at_once_and_then_the_pace_holds(cloc
     assert not pauses.free(REPEATS)
     clock.now += 13 * SECOND // 10
     assert pauses.free(REPEATS)
+
+
+def test_what_holds_each_kind_of_delivery_back() -> None:
+    shown = Receipt(1, "high", "C1", "1.1", at=NOON)
+    new, grown = Entry(an_alert()), Entry(an_alert(revision=2), shown)
+    graver = Entry(an_alert(revision=2, severity="critical"), shown)
+    assert limits_of(new, doubtful=False) == (POSTS,)
+    assert limits_of(new, doubtful=True) == (LOOKS, POSTS)
+    assert limits_of(grown, doubtful=False) == (EDITS, REPEATS)
+    assert limits_of(graver, doubtful=False) == (EDITS,)
+    moved = Case(an_alert().id, "acknowledged", version=1)
+    assert limits_of(Entry(an_alert(), shown, moved=moved), doubtful=False) == (EDITS,), "who clicked sees it at once"
+    told = msgspec.structs.replace(shown, case_version=1)
+    assert limits_of(Entry(an_alert(), told, moved=moved), doubtful=False) == (POSTS,), "its thread is next"

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Collection
 
 import pytest
 
-from alerting.case import Action, Step
+from alerting.case import Action, Case, Step
 from alerting.casework import advance
 from alerting.desk import SETTLE
 from alerting.dispatcher import run
@@ -264,3 +264,17 @@ async def test_where_there_are_no_threads_the_message_is_shown_anew(store: Alert
     await drained(store, notifier, clock)
     assert [shown[:2] for shown in notifier.shown] == [(ALERT.id, 1)] * 2
     assert await store.due(9, clock()) == []
+
+
+async def test_where_a_notifier_without_threads_took_over_nothing_is_left_to_tell(
+    store: AlertStore, clock: Clock
+) -> None:
+    await store.put(ALERT)
+    await store.receipt(ALERT.id, Receipt(1, "high", "C1", "1.1", NOON))
+    case = await advance(store, ALERT.id, Step("ack", "bob", NOON))
+    assert isinstance(case, Case)
+    await store.receipt(ALERT.id, Receipt(1, "high", "C1", "1.1", NOON, case_version=case.version))
+    notifier = Scripted(clock)
+    await asyncio.wait_for(drained(store, notifier, clock), 10)
+    assert notifier.shown == []
+    assert await store.due(10, clock()) == []

@@ -21,7 +21,8 @@ from alerting.slack import SlackNotifier
 from alerting.slack_http import PATH
 from alerting.store import MemoryAlertStore
 from streams import clicks as module
-from streams.clicks import Declared, Listener, Teach, listener_of
+from streams.clicks import Current, Listener, Teach, listener_of
+from streams.declared import Declared
 from streams.dispatch import Dispatch
 from streams.embedded import free_port
 from streams.kafka import KafkaProblem
@@ -51,7 +52,8 @@ class Team:
         self.store = MemoryAlertStore()
         self.notifier = SlackNotifier(TOKEN, "C1", slack.url)
         self.notifier.pace = 0.01
-        listener = listener_of(settings, self.store, self.notifier, Routing)
+        current = Current(Routing, Declared(settings.context).now)
+        listener = listener_of(settings, self.store, self.notifier, current)
         assert listener
         self.listener: Listener = listener
         self.dispatch = Dispatch(self.store, self.notifier, None, listener.run)
@@ -186,14 +188,16 @@ async def test_only_who_delivers_listens(people: Path) -> None:
 
 def test_without_a_way_nothing_listens_and_the_log_says_so(caplog: pytest.LogCaptureFixture) -> None:
     slack = SlackNotifier(TOKEN, "C1")
-    assert listener_of(Settings(), MemoryAlertStore(), slack, Routing) is None
+    current = Current(Routing, Declared(None).now)
+    assert listener_of(Settings(), MemoryAlertStore(), slack, current) is None
     assert "SLACK_APP_TOKEN" in caplog.text
-    assert listener_of(Settings(slack_signing_secret=SECRET), MemoryAlertStore(), slack, Routing) is None
+    assert listener_of(Settings(slack_signing_secret=SECRET), MemoryAlertStore(), slack, current) is None
 
 
 async def test_the_teams_of_the_settings_count(people: Path) -> None:
     settings = Settings(context=people, slack_app_token=APP_TOKEN, case_teams="security, fraud")
-    listener = listener_of(settings, store := MemoryAlertStore(), SlackNotifier(TOKEN, "C1"), Routing)
+    current = Current(Routing, Declared(people).now)
+    listener = listener_of(settings, store := MemoryAlertStore(), SlackNotifier(TOKEN, "C1"), current)
     assert listener
     await store.put(ALERT)
     told: list[str] = []
@@ -209,21 +213,6 @@ async def test_the_teams_of_the_settings_count(people: Path) -> None:
     listener.clicks.accept(payload("case.ack", BOB))
     await listener.clicks.finish()
     assert told == ["Cases are for fraud, security."]
-
-
-async def test_people_are_read_anew_and_a_broken_file_keeps_the_old_ones(
-    people: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
-    declared = Declared(Settings(context=people))
-    keeping = asyncio.create_task(declared.keep())
-    people.write_text("users: [{id: bob, nonsense: 1}]")
-    await until(lambda: "cannot be used" in caplog.text)
-    assert declared.now().person("carol")
-    people.write_text("users: [{id: dave}]")
-    await until(lambda: declared.now().person("dave"))
-    assert declared.now().person("carol") is None
-    keeping.cancel()
 
 
 async def test_a_verdict_waits_for_kafka_and_says_when_it_gives_up(

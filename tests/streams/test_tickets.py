@@ -56,11 +56,25 @@ async def test_a_signature_is_as_good_as_the_token(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}, {"X-Hub-Signature": "sha256="}]
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": TOKEN},
+        {"X-Hub-Signature": "sha256="},
+        {"Authorization": "Bearer \udcff"},
+    ],
 )
 async def test_strangers_are_turned_away(client: Client, tmp_path: Path, headers: dict[str, str]) -> None:
     assert (await client.post("/tickets", json=TICKET, headers=headers)).status == 401
     assert list((tmp_path / "tickets").iterdir()) == []
+
+
+async def test_a_header_that_is_no_text_is_a_strangers(client: Client) -> None:
+    reader, writer = await asyncio.open_connection(client.server.host, client.server.port)
+    writer.write(b"POST /tickets HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer \xff\r\nContent-Length: 2\r\n\r\n{}")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 401 ")
+    writer.close()
 
 
 @pytest.mark.parametrize(
@@ -117,8 +131,14 @@ def test_a_folder_knows_its_tickets_after_a_restart(tmp_path: Path) -> None:
     second = Folder(tmp_path)
     assert len(second) == 1
     assert not second.put(TICKET)
-    assert second.put(TICKET | {"opened": "2026-03-03T08:00:00Z"})  # it moves to the file of another day
-    assert len(Folder(tmp_path)) == 1
+
+
+def test_a_ticket_whose_day_changes_stays_in_its_file(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    folder.put(TICKET)
+    assert folder.put(TICKET | {"opened": "2026-03-03T08:00:00Z"})
+    assert not Folder(tmp_path).put(TICKET | {"opened": "2026-03-03T08:00:00Z"})
+    assert [file.name for file in tmp_path.iterdir()] == ["2026-03-02.json"]
 
 
 @pytest.mark.parametrize("text", ["{", "{}", '{"tickets": [{}]}', '{"tickets": [{"id": 1}]}', "[]"])
