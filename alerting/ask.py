@@ -15,16 +15,14 @@ from audit.event import rfc3339
 from audit.finding import SEVERITIES, Severity, stable_id
 
 Word = Literal["yes", "no"]
-End = Literal["", "yes", "no", "nobody", "noted", "reason"]
-"""How it ended; "" while it runs. `noted`: a yes that came too late, or for less than the alert has become. `reason`:
-one was given instead of an answer."""
+End = Literal["", "yes", "no", "nobody", "noted"]
+"""How it ended; "" while it runs. `noted`: a yes that came too late, or for less than the alert has become."""
 Role = Literal["self", "manager", "owner"]
 
 ANSWERS: dict[End, dict[Word, End]] = {
     "": {"yes": "yes", "no": "no"},
     "nobody": {"yes": "noted", "no": "no"},
     "noted": {"no": "no"},
-    "reason": {"no": "no"},
     "yes": {"no": "no"},
     "no": {},
 }
@@ -64,6 +62,9 @@ class Ask(msgspec.Struct, frozen=True):
         return self.end == ""
 
 
+NOT_YOURS = "This question is for somebody else: only the person it was put to can answer it."
+
+
 class Refusal(msgspec.Struct, frozen=True):
     """Why an answer does not count, as a sentence for the one who gave it."""
 
@@ -84,21 +85,11 @@ def answered(ask: Ask, place: int, user: str, word: Word, at: int) -> Ask | Refu
     """The question after the Slack `user` said `word` to what was put to the person at `place`."""
     person = ask.people[place]
     if user != person.slack:
-        return Refusal("This question is for somebody else: only the person it was put to can answer it.")
+        return Refusal(NOT_YOURS)
     end = ANSWERS[ask.end].get(word)
     if end is None:
         return Refusal(f"Already answered: {standing(ask)}.")
     return msgspec.structs.replace(ask, end=end, said_by=person.person, said_at=at)
-
-
-def reasoned(ask: Ask, place: int, user: str, at: int) -> Ask | Refusal:
-    """The question after the Slack `user` gave a reason; what was answered before stays so."""
-    person = ask.people[place]
-    if user != person.slack:
-        return Refusal("This question is for somebody else: only the person it was put to can answer it.")
-    if ask.end not in ("", "nobody"):
-        return ask
-    return msgspec.structs.replace(ask, end="reason", said_by=person.person, said_at=at)
 
 
 def unanswered(ask: Ask, at: int) -> Ask:
@@ -118,5 +109,4 @@ def standing(ask: Ask) -> str:
         return f"asked since {rfc3339(ask.at)}, no answer yet"
     if ask.end == "nobody":
         return f"nobody answered until {rfc3339(ask.said_at)}"
-    said = {"no": "said no", "reason": "gave a reason"}.get(ask.end, "said yes")
-    return f"{ask.said_by} {said} at {rfc3339(ask.said_at)}"
+    return f"{ask.said_by} said {'no' if ask.end == 'no' else 'yes'} at {rfc3339(ask.said_at)}"

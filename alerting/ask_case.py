@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from alerting.alert import Alert
-from alerting.ask import Ask, Asked, Refusal, Word, answered, covered, reasoned, standing, unanswered
+from alerting.ask import NOT_YOURS, Ask, Asked, Refusal, Word, answered, covered, standing, unanswered
 from alerting.case import Action, Case, Refused, Step, take
 from audit.finding import at_least
 
@@ -57,15 +57,15 @@ def _in_the_way(ask: Ask, alert: Alert) -> str:
 
 
 def explained(case: Case, place: int, user: str, at: int, note: str) -> Case | Refused:
-    """The case after the person at a place gave a reason: noted, and as open as it was. Free text closes nothing."""
+    """The case after the person at a place gave a reason: noted, and all else goes on. Free text closes nothing, and
+    whoever holds somebody's account must not stop the clock with it."""
     if case.ask is None:
         return Refused("Nobody is asked about this any more.")
-    ask = reasoned(case.ask, place, user, at)
-    if isinstance(ask, Refusal):
-        return Refused(ask.reason)
+    if user != case.ask.people[place].slack:
+        return Refused(NOT_YOURS)
     if case.status == "resolved":
         return Refused(f"Thank you. {case.actor or 'The security team'} has closed it already, as {case.resolution}.")
-    return _with(case, "reason", (case.ask.people[place].person, at, note), ask)
+    return _with(case, "reason", (case.ask.people[place].person, at, note), case.ask)
 
 
 def timed_out(case: Case, at: int) -> Case | Refused:

@@ -80,8 +80,6 @@ def outcome(case: Case, ask: Ask, place: int | None = None) -> str:
         told = f"{who} said no at {moment(ask.said_at)}: the security team was told at once and looks at it now."
     elif ask.end == "yes":
         told = f"{who} said yes at {moment(ask.said_at)}: this alert is closed. Another one will be asked about anew."
-    elif ask.end == "reason":
-        told = f"{who} gave a reason at {moment(ask.said_at)}. The security team reads it, and still looks at it."
     else:
         told = f"{who} said yes at {moment(ask.said_at)}. The security team knows, and still looks at it."
     if case.status == "resolved" and not (ask.end == "yes" and case.actor == ask.said_by):

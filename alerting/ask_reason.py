@@ -13,9 +13,9 @@ from typing import Any
 
 from alerting import ask_notice as notices
 from alerting.alert import Alert
-from alerting.ask import Ask, place_of
+from alerting.ask import NOT_YOURS, Ask, place_of
 from alerting.ask_case import explained
-from alerting.ask_follow import moved, settle
+from alerting.ask_follow import moved
 from alerting.ask_who import people
 from alerting.case import Case, Refused
 from alerting.interaction import Answer, Click, value_of
@@ -54,7 +54,7 @@ class Reasons:
         if entry is None or entry.case.ask is None or place is None:
             return Answer(NOT_CURRENT)
         if click.user != entry.case.ask.people[place].slack:
-            return Answer("This question is for somebody else: only the person it was put to can answer it.")
+            return Answer(NOT_YOURS)
         await self.dialog(click.id, view_of(entry.alert, question))
         return Answer()
 
@@ -75,7 +75,6 @@ class Reasons:
         if isinstance(after, Refused) or after is None or entry is None:
             return Answer(after.reason if isinstance(after, Refused) else "There is no such alert any more.")
         _log.warning("%s gave a reason for alert %s", plain(after.actor, 60), plain(click.alert_id, 60))
-        await settle(self.store, entry, self.routing(), click.at)
         above = [one for one in people(entry.alert, self.routing().known.context, True) if one.person != after.actor]
         for one in above:
             await self.store.put(notices.reason(entry.alert, after, one))

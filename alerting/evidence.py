@@ -65,13 +65,16 @@ class Evidence:
             return Answer("The alert has no message yet.")
         if self._there.get(alert.id) == state:
             return Answer("The evidence is in the thread already, and nothing has changed since.")
-        try:
-            await self.attach(entry.receipt, file_name(alert), document(entry))
-        except Permanent as problem:
-            return Answer(f"Slack takes no file: {problem}. `auditwatch alerts show {_name(alert.id)} --json` has it.")
         while len(self._there) >= REMEMBERED:
             del self._there[next(iter(self._there))]
-        self._there[alert.id] = state
+        self._there[alert.id] = state  # before it is: two who click at once
+        try:
+            await self.attach(entry.receipt, file_name(alert), document(entry))
+        except Exception as problem:
+            self._there.pop(alert.id, None)
+            if not isinstance(problem, Permanent):
+                raise
+            return Answer(f"Slack takes no file: {problem}. `auditwatch alerts show {_name(alert.id)} --json` has it.")
         return Answer()
 
 

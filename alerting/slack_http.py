@@ -23,6 +23,7 @@ PATH = "/slack/interactions"
 WINDOW = 5 * 60 * MICROSECONDS
 """How old a signature may be; Slack's own advice."""
 REMEMBERED = 20_000
+TOLD_EVERY = 10 * MICROSECONDS
 READ_SECONDS = 5.0
 PAUSE = 5.0
 """Seconds before an address that cannot be had is tried again."""
@@ -38,6 +39,8 @@ class SlackHttp:
         self._accept = accept
         self._clock = clock
         self._used: OrderedDict[str, int] = OrderedDict()  # signature -> when it came
+        self._strangers = 0  # since the log was told of them
+        self._told = 0
 
     def __repr__(self) -> str:
         return "SlackHttp()"
@@ -74,7 +77,7 @@ class SlackHttp:
         timestamp = request.headers.get("X-Slack-Request-Timestamp", "")
         signature = request.headers.get("X-Slack-Signature", "")
         if not self._signed(body, timestamp, signature):
-            _log.warning("a request from %s is not signed by Slack: SLACK_SIGNING_SECRET may be wrong", request.remote)
+            self._turned_away(request.remote)
             return web.Response(status=401, text="not signed by Slack, too old, or sent before")
         try:
             payload = _payload(body)
@@ -84,6 +87,18 @@ class SlackHttp:
             _log.warning("a signed request is no interaction: %s", error)
             return web.Response(status=400, text="no interaction")
         return web.Response()
+
+    def _turned_away(self, address: str | None) -> None:
+        """Anybody can send unsigned requests: the log hears of them every ten seconds."""
+        self._strangers += 1
+        if self._clock() - self._told >= TOLD_EVERY:
+            self._told = self._clock()
+            _log.warning(
+                "%d requests, the last from %s, are not signed by Slack: SLACK_SIGNING_SECRET may be wrong",
+                self._strangers,
+                address,
+            )
+            self._strangers = 0
 
     def _signed(self, body: bytes, timestamp: str, signature: str) -> bool:
         """Whether Slack signed it lately and it was not here before; remembers it."""

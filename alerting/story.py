@@ -112,8 +112,7 @@ def asked(ask: Ask) -> str:
         return f"{names}, since {moment(ask.at)}; no answer yet"
     if ask.end == "nobody":
         return f"{names}; no answer until {moment(ask.said_at)}"
-    said = {"no": "said no", "reason": "gave a reason"}.get(ask.end, "said yes")
-    return f"{marked(ask.said_by)} {said}, {moment(ask.said_at)}"
+    return f"{marked(ask.said_by)} said {'no' if ask.end == 'no' else 'yes'}, {moment(ask.said_at)}"
 
 
 def why(alert: Alert) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -141,6 +141,8 @@ class Access:
         }
         self._windows = context.declared.pentest_windows
         self._tables: dict[str, Table] = {}
+        self.foreign: dict[tuple[str, str, str, str], bool] = {}
+        """What `rules.access_foreign` has found out."""
 
     def decide(self, event: AuditEvent, record: Record) -> Decision:
         """What the model says of an event, as of the event's time."""

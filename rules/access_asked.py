@@ -129,14 +129,10 @@ def _cloudtrail(event: AuditEvent, record: Record) -> Asked | None:
     return Asked("aws", event.account or "", action, name)
 
 
-def aws_action(service: object, name: str) -> str:
-    """A CloudTrail call as the IAM action it takes: ("monitoring.amazonaws.com", "GetMetricData") is
-    "cloudwatch:getmetricdata", and Lambda's API versions are dropped."""
-    return _aws_action(service if type(service) is str else "unknown", name)
-
-
 @lru_cache(maxsize=8_192)
 def _aws_action(service: str, name: str) -> str:
+    """A CloudTrail call as the IAM action it takes: ("monitoring.amazonaws.com", "GetMetricData") is
+    "cloudwatch:getmetricdata", and Lambda's API versions are dropped."""
     host = service.removesuffix(".amazonaws.com")
     return plain_aws(f"{_PREFIXES.get(host, host)}:{name}")
 

@@ -10,6 +10,7 @@ from audit.finding import RISK, Finding, Severity, Version, stable_id
 from rules.access import Access, Cause, Decision, Table
 from rules.access_asked import WHOLE, Asked, assumed_role, level
 from rules.access_compile import Row
+from rules.access_foreign import is_foreign
 from rules.fields import View
 
 GRACE = 900 * MICROSECONDS
@@ -61,13 +62,22 @@ def finding_of(access: Access, view: View, decision: Decision, version: Version)
 
 
 def severity_of(access: Access, event: AuditEvent, decision: Decision) -> Severity:
-    """High where somebody went round a decision or touched what is sensitive, medium where power was used, else low."""
+    """High where somebody went round a decision or touched what is sensitive or others', medium where power was used,
+    else low."""
     name, what = detection(decision), decision.asked
     if decision.kind == "expired" and decision.holding and event.time - decision.holding.end <= GRACE:
         return "medium"
     if name in _GRAVE or (what is not None and access.is_sensitive(what)):
         return "high"
+    if _in_a_foreign_place(access, event, decision):
+        return "high"
     return "medium" if name != "access.undeclared" or (what is not None and is_powerful(what)) else "low"
+
+
+def _in_a_foreign_place(access: Access, event: AuditEvent, decision: Decision) -> bool:
+    what = decision.asked
+    plain = decision.kind == "undeclared" and not decision.cause
+    return plain and what is not None and is_foreign(access, event.actor.id, what)
 
 
 def is_powerful(what: Asked) -> bool:
@@ -95,6 +105,8 @@ def reasons(access: Access, view: View, decision: Decision, what: Asked | None) 
         yield f"{deed}: {short_of(decision)}"
     else:
         yield f"no declared role of {who} allows {deed}"
+        if what is not None and _in_a_foreign_place(access, event, decision):
+            yield f"none of theirs is for {_cut(what.resource)} at all, others' are"
         yield from nearest(access, who, what)
     if name := assumed_role(view.record)[0]:
         yield f"done in a session of the AWS role {_cut(name)}"

@@ -6,39 +6,23 @@ that those concerned approved themselves or somebody refused, rights given to on
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import lru_cache
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
 
 from audit.context import Context
-from audit.context_people import glob_matches, system_of
+from audit.context_people import system_of
 from audit.context_schema import DAY, Person
 from audit.event import AuditEvent
 from audit.finding import RISK, Finding, Severity, Version, stable_id
 from rules.oneself import is_to_oneself
 from rules.paper import Fit, record_of
+from rules.paper_actions import gives_rights
+from rules.paper_deed import action_of
 
-LONGEST_ACTION = 200
 NEAR = DAY
 """How far (µs) a permanent change of roles may lie from the day it was declared for."""
 
 Flaw = Literal["self_granted", "self_approved", "refused", "outside_team", "unexplained"]
-
-GRANTS = {
-    "aws": "Attach*Policy | Put*Policy | AddUserToGroup | CreateAccountAssignment | CreateGroupMembership "
-    "| UpdateAssumeRolePolicy | CreateLoginProfile | CreateGrant | GrantPermissions | *SetDefaultPolicyVersion",
-    "okta": "group.user_membership.add | application.user_membership.add | group.application_assignment.add "
-    "| user.account.privilege.grant | group.privilege.grant",
-    "github": "team.add_* | repo.add_member | org.add_member | org.update_member | org.invite_member "
-    "| integration_installation.create | org_credential_authorization.grant",
-    "entra": "Add member to role* | Add member to group* | Add app role assignment* | Add owner to * "
-    "| Consent to application*",
-    "google": "ADD_GROUP_MEMBER | ASSIGN_ROLE | AUTHORIZE_API_CLIENT_ACCESS",
-    "gcp": "*SetIamPolicy*",
-}
-"""Actions that give rights, by system; in Kubernetes it is what they are done to."""
-_BINDINGS = frozenset({"rolebindings", "clusterrolebindings"})
-_BINDS = frozenset({"create", "update", "patch"})
 
 _SEVERITY: dict[Flaw, Severity] = {
     "self_granted": "high",
@@ -56,14 +40,10 @@ _TITLES: dict[Flaw, str] = {
 }
 
 
-def is_grant(event: AuditEvent) -> bool:
+def is_grant(event: AuditEvent, record: Mapping[str, Any]) -> bool:
     """Whether an event gave somebody rights."""
-    if event.outcome not in ("success", "unknown"):
-        return False
-    system = system_of(event.source)
-    if system == "k8s":
-        return event.action in _BINDS and event.resource is not None and event.resource.type in _BINDINGS
-    return _gives(system, event.action[:LONGEST_ACTION])
+    given = event.outcome in ("success", "unknown")
+    return given and gives_rights(system_of(event.source), action_of(event, record))
 
 
 def change_finding(event: AuditEvent, fit: Fit, context: Context, version: Version) -> Finding | None:
@@ -146,13 +126,3 @@ def _foreseen(event: AuditEvent, context: Context) -> bool:
         change.user == who and system_of(change.system) == system and abs(change.effective - event.time) <= NEAR
         for change in context.declared.role_changes
     )
-
-
-@lru_cache(maxsize=4_096)
-def _gives(system: str, action: str) -> bool:
-    return any(glob_matches(parts, action.lower()) for parts in _patterns(system))
-
-
-@lru_cache(maxsize=32)
-def _patterns(system: str) -> tuple[tuple[str, ...], ...]:
-    return tuple(tuple(one.strip().lower().split("*")) for one in GRANTS.get(system, "").split("|") if one.strip())

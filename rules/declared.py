@@ -89,10 +89,9 @@ def _local(moment: Moment, timezone: str) -> int:
     if not timezone or (moment % DAY and (moment + 1) % DAY):
         return moment
     try:
-        zone = ZoneInfo(timezone)
-    except (KeyError, ValueError, OSError):  # no such zone: UTC is at most 14 hours off
+        offset = datetime.fromtimestamp(moment // MICROSECONDS, ZoneInfo(timezone)).utcoffset()
+    except (KeyError, ValueError, OSError, OverflowError):  # no such zone, or 9999-12-31: at most 14 hours off
         return moment
-    offset = datetime.fromtimestamp(moment // MICROSECONDS, zone).utcoffset()
     return moment - int(offset.total_seconds()) * MICROSECONDS if offset else moment
 
 

@@ -128,16 +128,19 @@ NEVER: Table = {
 """What no paper explains, whoever signed it: the watchers and the last copies. People look at those."""
 
 GIVES: Table = {
-    "aws": "iam:Attach*Policy | iam:Put*Policy | iam:AddUserToGroup | iam:*PolicyVersion | iam:UpdateAssumeRolePolicy "
-    "| sso:CreateAccountAssignment | identitystore:CreateGroupMembership | kms:CreateGrant | lakeformation:Grant*",
-    "okta": "*.user_membership.add | *.privilege.grant",
-    "github": "team.add_member | repo.add_member | org.*_member",
+    "aws": "iam:Attach*Policy | iam:Put*Policy | iam:AddUserToGroup | iam:CreatePolicyVersion "
+    "| iam:SetDefaultPolicyVersion | iam:UpdateAssumeRolePolicy | iam:CreateLoginProfile | s3:Put*Policy "
+    "| kms:PutKeyPolicy | kms:CreateGrant | *:PutResourcePolicy | sso:CreateAccountAssignment "
+    "| identitystore:CreateGroupMembership | lakeformation:Grant*",
+    "okta": "*.user_membership.add | group.application_assignment.add | *.privilege.grant",
+    "github": "team.add_* | repo.add_member | org.add_member | org.update_member | org.invite_member "
+    "| integration_installation.create | org_credential_authorization.grant",
     "k8s": "create *rolebindings | patch *rolebindings | update *rolebindings",
-    "entra": "Add member to * | Add app role assignment* | Add owner to *",
-    "google": "ADD_GROUP_MEMBER | ASSIGN_ROLE",
+    "entra": "Add member to * | Add app role assignment* | Add owner to * | Consent to application*",
+    "google": "ADD_GROUP_MEMBER | ASSIGN_ROLE | AUTHORIZE_API_CLIENT_ACCESS",
     "gcp": "*SetIamPolicy*",
 }
-"""Actions that give rights: nobody gives them to themselves on paper."""
+"""Actions that give rights: nobody gives them to themselves on paper, and each is held against paper as it happens."""
 OPENS: Table = {
     "aws": "iam:CreateAccessKey | iam:CreateLoginProfile | iam:UpdateLoginProfile | iam:CreateUser | iam:Upload* "
     "| iam:CreateServiceSpecificCredential | iam:CreateVirtualMFADevice | iam:EnableMFADevice | rolesanywhere:Create*",

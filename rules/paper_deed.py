@@ -59,7 +59,7 @@ def deed_of(event: AuditEvent, record: Mapping[str, Any], person: Person, contex
         event=event,
         person=person,
         system=system_of(event.source),
-        action=_action(event, record),
+        action=action_of(event, record),
         things=frozenset(_things(event, record, context)),
         account=accounts.get(event.account or "", event.account or ""),
         elsewhere=_elsewhere(event, person, context),
@@ -79,7 +79,8 @@ def _parts(pattern: str) -> tuple[str, ...]:
     return tuple(pattern.lower().split("*"))
 
 
-def _action(event: AuditEvent, record: Mapping[str, Any]) -> str:
+def action_of(event: AuditEvent, record: Mapping[str, Any]) -> str:
+    """An action as the tables of actions have it: "iam:AttachRolePolicy", "patch deployments", else the vendor's."""
     action = event.action[:LONGEST_ACTION]
     if event.source == "cloudtrail":
         service = _text(record, "eventSource").partition(".")[0]

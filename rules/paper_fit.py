@@ -197,7 +197,7 @@ def _shifts(person: str, desk: Desk) -> list[Shift]:
 def _agreed(ticket: Ticket, actor: str, desk: Desk) -> Iterator[Doubt]:
     """In a state of agreement, by somebody else."""
     if not stands(ticket):
-        kind: Kind = "refused" if _state(ticket) in REFUSED else "state"
+        kind: Kind = "refused" if state_of(ticket) in REFUSED else "state"
         yield Doubt(kind, f"{ticket.id} is {ticket.status or 'not approved'}")
     others = {ticket.approver} if ticket.type in TWO_HANDS else {ticket.approver, ticket.requester}
     if ticket.type in TWO_HANDS and ticket.approver in (ticket.requester, actor):
@@ -208,13 +208,14 @@ def _agreed(ticket: Ticket, actor: str, desk: Desk) -> Iterator[Doubt]:
 
 def stands(ticket: Ticket) -> bool:
     """Whether a ticket is in a state of agreement, as far as its own words go."""
-    state = _state(ticket)
+    state = state_of(ticket)
     silent = state == "" and (ticket.approved_at is not None or ticket.type == "incident")
     return state in APPROVED or silent or (ticket.type, state) == ("incident", "open")
 
 
-def _state(ticket: Ticket) -> str:
-    return ticket.status.lower().replace(" ", "_").replace("-", "_")
+def state_of(ticket: Ticket) -> str:
+    """The state of a ticket as the sets here spell it: "In Progress" is in_progress."""
+    return ticket.status.strip().lower().replace(" ", "_").replace("-", "_")
 
 
 def withdrawn(explained: str, tickets: Mapping[str, Ticket]) -> str:

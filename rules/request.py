@@ -11,9 +11,10 @@ import msgspec
 
 from audit.context import Context
 from audit.context_people import system_of
-from audit.context_schema import DAY, Person, Ticket
+from audit.context_schema import DAY, Person, Role, Ticket
 from audit.event import MICROSECONDS
 from rules.declared import employment
+from rules.paper_fit import state_of
 
 PENDING = frozenset({"", "open", "new", "pending", "requested", "waiting", "waiting_for_approval", "in_review"})
 LEAST_PEERS = 3
@@ -47,8 +48,7 @@ class Review(msgspec.Struct, frozen=True):
 
 def is_pending(ticket: Ticket) -> bool:
     """Whether a ticket asks for access and nobody has decided yet."""
-    state = ticket.status.strip().lower().replace(" ", "_").replace("-", "_")
-    return ticket.type == "access" and ticket.approved_at is None and state in PENDING
+    return ticket.type == "access" and ticket.approved_at is None and state_of(ticket) in PENDING
 
 
 def review(ticket: Ticket, context: Context, under_risk: Collection[str] = ()) -> Review:
@@ -89,28 +89,34 @@ def _of_person(person: Person, ticket: Ticket) -> Iterator[Remark]:
 def _of_team(person: Person, ticket: Ticket, context: Context) -> Iterator[Remark]:
     """Who else holds the role that is asked for: nobody of the own team, or nobody but another team."""
     role = _role(ticket, context)
-    if role is None or role in {name.rpartition(":")[2] for name in person.roles}:
+    if role is None or _holds(person, role):
         return
-    declared = context.declared
-    meant = next(one for one in declared.roles if one.name == role)
-    if meant.teams and person.team not in meant.teams:
-        yield Remark(40, f"{role} is for {', '.join(meant.teams)}, {person.id} is of {person.team or 'no team'}")
+    if role.teams and person.team not in role.teams:
+        yield Remark(40, f"{role.name} is for {', '.join(role.teams)}, {person.id} is of {person.team or 'no team'}")
         return
-    holders = [one for one in declared.users if role in {name.rpartition(":")[2] for name in one.roles}]
-    team = [one for one in declared.users if one.team == person.team and one.id != person.id and one.kind != "service"]
-    if len(team) >= LEAST_PEERS and holders and not any(one.team == person.team for one in holders):
-        yield Remark(30, f"none of {person.team}'s other {len(team)} people holds {role}")
-    if meant.actions == ("*",) or meant.permission == "admin":
-        yield Remark(20, f"{role} permits everything")
+    users = context.declared.users
+    team = [one for one in users if one.team == person.team and one.id != person.id and one.kind != "service"]
+    if len(team) >= LEAST_PEERS:
+        teams = {one.team for one in users if _holds(one, role)}
+        if teams and person.team not in teams:
+            yield Remark(30, f"none of {person.team}'s other {len(team)} people holds {role.name}")
+    if role.actions == ("*",) or role.permission == "admin":
+        yield Remark(20, f"{role.name} permits everything")
 
 
-def _role(ticket: Ticket, context: Context) -> str | None:
+def _role(ticket: Ticket, context: Context) -> Role | None:
     """The declared role a request names."""
     system = system_of(ticket.system) if ticket.system else ""
     for role in context.declared.roles:
         if role.name == ticket.resource and system in ("", system_of(role.system)):
-            return role.name
+            return role
     return None
+
+
+def _holds(person: Person, role: Role) -> bool:
+    """Whether a person's own row names the role ("name" or "system:name")."""
+    names = (role.name, f"{role.system}:{role.name}", f"{system_of(role.system)}:{role.name}")
+    return any(name in names for name in person.roles)
 
 
 def _of_time(ticket: Ticket, requester: Person | None) -> Iterator[Remark]:
@@ -119,10 +125,17 @@ def _of_time(ticket: Ticket, requester: Person | None) -> Iterator[Remark]:
         yield Remark(10, "it has no end")
     elif ticket.window_end - start > LONGEST:
         yield Remark(20, f"it lasts {(ticket.window_end - start) // DAY} days")
-    if requester and requester.timezone:
-        local = datetime.fromtimestamp(ticket.opened // MICROSECONDS, _zone(requester.timezone))
-        if local.weekday() > 4 or not EARLIEST <= local.hour < LATEST:
-            yield Remark(20, f"it was written on a {local:%A} at {local:%H:%M}, the requester's time")
+    local = _local(ticket.opened, requester.timezone) if requester and requester.timezone else None
+    if local and (local.weekday() > 4 or not EARLIEST <= local.hour < LATEST):
+        yield Remark(20, f"it was written on a {local:%A} at {local:%H:%M}, the requester's time")
+
+
+def _local(time: int, timezone: str) -> datetime | None:
+    """A time in a zone; None in the last hours of the year 9999, which zones move beyond all calendars."""
+    try:
+        return datetime.fromtimestamp(time // MICROSECONDS, _zone(timezone))
+    except OverflowError:
+        return None
 
 
 @lru_cache(maxsize=512)

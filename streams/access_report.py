@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import msgspec
-import orjson
 
 from alerting.plain import plain
 from audit.context import Context
@@ -19,7 +18,7 @@ from rules.access import BESIDE_THE_POINT, Access, Decision, access_of
 from rules.access_finding import TITLES, deed_of, detection, permission_code, reasons, severity_of
 from rules.change import change_finding, is_grant
 from rules.fields import View
-from rules.paper import papers_of
+from rules.paper import papers_of, record_of
 from streams.access_grants import Grants, Temporary
 from streams.access_unused import Unused, Usage
 from streams.snapshots import GAP_PRINCIPALS
@@ -114,7 +113,7 @@ class Tally:
 
     def see(self, event: AuditEvent) -> None:
         """Counts an event in."""
-        record = _record(event)
+        record = record_of(event)
         decision = self._access.decide(event, record)
         self._events += 1
         self._first, self._last = min(self._first, event.time), max(self._last, event.time)
@@ -176,7 +175,7 @@ class Tally:
         return Use(name, TITLES[name], severity, deed_of(event, decision.asked), plain(told, 300), stamp, stamp)
 
     def _change(self, event: AuditEvent, record: Mapping[str, Any]) -> None:
-        if not is_grant(event):
+        if not is_grant(event, record):
             return
         found = change_finding(event, self._papers.explain(event, record), self.context, Version())
         if found is None:
@@ -231,11 +230,3 @@ def _note(names: list[str], name: str) -> None:
 
 def _gravest(use: Use) -> tuple[bool, int, int, str]:
     return use.gap, -SEVERITIES.index(use.severity), -use.people, use.permission
-
-
-def _record(event: AuditEvent) -> Mapping[str, Any]:
-    try:
-        record = orjson.loads(event.raw)
-    except orjson.JSONDecodeError:
-        return {}
-    return record if isinstance(record, dict) else {}

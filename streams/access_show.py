@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import NamedTuple
 
+from alerting.plain import plain
 from streams.access_report import Report, Use
 
 SHADOW = ("access.undeclared", "access.condition")
 FLAWED = ("access.self_granted", "access.unapproved")
 MOST_ROWS = 40
-_NAMES = 4
+_NAMES, _LONGEST = 4, 300
 
 
 class Part(NamedTuple):
@@ -149,7 +150,8 @@ def _more(users: Sequence[str]) -> str:
     return f" and {len(users) - _NAMES} more" if len(users) > _NAMES else ""
 
 
-def _columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def _columns(table: Sequence[Sequence[str]]) -> Iterator[str]:
+    rows = [[plain(cell, _LONGEST) for cell in row] for row in table]
     widths = [min(60, max(map(len, column))) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -7,7 +7,7 @@ import logging
 from contextlib import suppress
 from pathlib import Path
 
-from audit.context import Context, ContextErrors
+from audit.context import Context
 from streams.load import declared
 from streams.metrics import count
 from streams.reload import Print, fingerprint
@@ -54,7 +54,7 @@ class Declared:
         try:
             self._context = await asyncio.to_thread(declared, self._file)
             log.info("the context changed and is in use")
-        except (ContextErrors, OSError) as error:
+        except Exception as error:  # whatever is wrong with files people edit, what was read before stays
             count("errors", "context")
             log.error("the context changed and cannot be used; it stays as it was:\n%s", error)
 

@@ -240,5 +240,6 @@ def _pattern(name: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A text as YAML reads it back: JSON is YAML."""
-    return orjson.dumps(text).decode()
+    """A text as YAML reads it back and a terminal may show it: JSON is YAML, and what is invisible is escaped."""
+    quoted = orjson.dumps(text).decode()
+    return quoted if quoted.isprintable() else "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in quoted)

@@ -225,10 +225,19 @@ async def put_away(ledger: RedisLedger, folder: Path, now: int, by: str) -> None
         through = (span.first - 1) // SEGMENT * SEGMENT + SEGMENT
         lines = [line async for line in ledger.lines(span.first, through)]
         file = await asyncio.to_thread(_write, folder, span.first, through, lines)
-        details = {"through": str(through), "mac": opened(lines[-1])[1], "file": file.name}
+        details = {"through": str(through), "mac": _last_mac(lines), "file": file.name}
         await ledger.append([Decision("ledger", TRIMMED, now, by, details, once=str(through))])
         await ledger.drop(through)
         span = await ledger.span()
+
+
+def _last_mac(lines: Sequence[bytes]) -> str:
+    """The MAC a segment ends with; "" where somebody took its end away or bent it: `ledger verify` names the place."""
+    try:
+        return opened(lines[-1])[1]
+    except (IndexError, ValueError):
+        log.error("records of the ledger were removed or changed in Redis: `auditwatch ledger verify` tells which")
+        return ""
 
 
 def _write(folder: Path, first: int, last: int, lines: Sequence[bytes]) -> Path:

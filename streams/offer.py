@@ -6,6 +6,7 @@ needs neither logs nor the trail; `auditwatch rules tune` finds finer ones where
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -104,7 +105,7 @@ def _views(alert: Alert, detection: str) -> list[View]:
 
 
 def _view(one: EventBrief) -> View:
-    """As much of the event as the brief has; what was cut or redacted is as good as not there."""
+    """As much of the event as the brief has; what was cut, redacted or is fleeting is as good as not there."""
     kind, _, name = one.resource.partition(" ")
     actor, target, address, country = map(_whole, (one.actor, one.target, one.address, one.country))
     event = AuditEvent(
@@ -123,7 +124,11 @@ def _view(one: EventBrief) -> View:
 
 
 def _whole(text: str) -> str:
-    return "" if any(sign in text for sign in ("…", REDACTED, CUT)) else text
+    return "" if any(sign in text for sign in ("…", REDACTED, CUT)) or _FLEETING.search(text) else text
+
+
+_FLEETING = re.compile(r"-[0-9a-z]{8,10}-[0-9a-z]{5}$")
+"""A pod's name ends in what its deployment made up for it: it never comes again."""
 
 
 def _effect(alert: Alert, finding: Finding, past: Past, proposal: Proposal) -> str:

@@ -40,7 +40,7 @@ class Recheck:
 
     def mend(self, alert: Alert) -> Alert:
         """An alert that comes in, open where the paper that closed it was withdrawn meanwhile."""
-        return reopened(alert, self._tickets(), alert.revision) or alert
+        return (reopened(alert, self._tickets(), alert.revision) if alert.resolution == EXPLAINED else None) or alert
 
     async def look(self) -> int:
         """Reopens what rests on withdrawn paper; returns how many alerts that were.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable
 
 from alerting.alert import Alert
@@ -10,6 +12,8 @@ from audit.context_schema import DAY
 from audit.finding import Severity, Version, stable_id
 from rules.request import FLAGGED, Review, is_pending, review
 from streams.detections import Detections
+
+log = logging.getLogger("auditwatch.requests")
 
 GRAVE = 60
 RECENT = 7 * DAY
@@ -26,11 +30,21 @@ class Requests:
         self._before = EMPTY
 
     async def look(self, detections: Detections, now: int) -> None:
-        """Looks at what the context has now; `now` in microseconds since the epoch."""
-        before, self._before = self._before, detections.context
-        if before is not detections.context:
-            for alert in alerts_of(unusual(detections.context, now - RECENT, before), detections.version):
-                await self._tell(alert)
+        """Looks at what the context has now; `now` in microseconds since the epoch.
+
+        Told before it is kept: what fails on the way is told again at the next look, under the same id.
+        """
+        context = detections.context
+        if context is self._before:
+            return
+        found = await asyncio.to_thread(unusual, context, now - RECENT, self._before)
+        for alert in alerts_of(found, detections.version):
+            await self._tell(alert)
+        if len(found) > MOST_TOLD:
+            log.warning(
+                "%d unusual requests are not told of: `auditwatch tickets review` shows all", len(found) - MOST_TOLD
+            )
+        self._before = context
 
 
 def unusual(context: Context, since: int = 0, before: Context = EMPTY) -> list[Review]:

@@ -51,7 +51,7 @@ def apply_rules(deed: Deed, history: History | None, detections: Detections) -> 
         judge_access(deed, view, detections)
     except Exception as error:
         errors.append(f"the authorization model failed: {error!r}")
-    if is_grant(event):
+    if is_grant(event, view.record):
         try:
             _judge_change(deed, view, detections)
         except Exception as error:

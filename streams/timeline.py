@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from itertools import islice
@@ -109,10 +110,13 @@ async def timeline(events: Iterable[AuditEvent], detections: Detections, who: st
     while chunk := list(islice(stream, BATCH)):
         await run.feed(chunk)
     await run.close()
-    alerts = {event: alert.id for alert in run.result.alerts.values() for event in alert.event_ids}
+    alerts: defaultdict[str, list[str]] = defaultdict(list)
+    for alert in run.result.alerts.values():
+        for event in alert.event_ids:
+            alerts[event].append(alert.id)
     ordered = sorted(deeds, key=lambda each: each[1].time)
     return [
-        msgspec.structs.replace(moment, alerts=(alerts[moment.id],)) if moment.id in alerts else moment
+        msgspec.structs.replace(moment, alerts=tuple(alerts[moment.id])) if moment.id in alerts else moment
         for moment, _ in ordered
     ]
 

@@ -135,8 +135,8 @@ def log_to_stderr(level: str = "INFO") -> None:
     handler.setFormatter(PlainLines() if sys.stderr.isatty() else JsonLines())
     handler.addFilter(Seldom())
     logging.basicConfig(level="WARNING", handlers=[handler], force=True)
-    logging.getLogger("auditwatch").setLevel(level)
-    logging.getLogger("streams").setLevel(level)
+    for ours in ("auditwatch", "streams", "alerting"):
+        logging.getLogger(ours).setLevel(level)
 
 
 def source_file(value: str, known: set[str]) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -10,7 +10,7 @@ import click
 from alerting.plain import plain
 from audit.event import AuditEvent, rfc3339
 from streams.commands.common import Unusable, config_option, settings_of, sources_line
-from streams.commands.out import counting, echo_columns, echo_json, json_option
+from streams.commands.out import counted, counting, echo_columns, echo_json, json_option
 from streams.commands.rules.given import answers, logs_of, logs_options
 from streams.identities import Account, Report, clues_of, proposals, report
 from streams.load import declared
@@ -54,7 +54,7 @@ def report_command(
         company = declared(context or settings.context)
         logs = logs_of(sources, settings, company, trail, (since, until))
         with counting("reading") as tick:
-            found = report(_ticked(logs.events(), tick), company)
+            found = report(counted(logs.events(), tick), company)
         logs.complain()
     if propose:
         click.echo(proposals(found.undeclared))
@@ -91,7 +91,7 @@ def explain_command(
         logs = logs_of(sources, settings, company, trail, (since, until))
         newest: dict[tuple[str, str, str], AuditEvent] = {}
         with counting("reading") as tick:
-            for event in _ticked(logs.events(), tick):
+            for event in counted(logs.events(), tick):
                 if name in (event.actor.id, event.actor.name):
                     newest[event.source, event.actor.name, event.actor.id] = event
         logs.complain()
@@ -107,12 +107,6 @@ def explain_command(
         click.echo(f"  event {plain(event.id, 80)} of {rfc3339(event.time)}")
         for clue in clues_of(event, company):
             click.echo(f"  {plain(str(clue), 240)}")
-
-
-def _ticked(events: Iterator[AuditEvent], tick: Callable[[int], None]) -> Iterator[AuditEvent]:
-    for event in events:
-        tick(1)
-        yield event
 
 
 def _show(found: Report) -> None:

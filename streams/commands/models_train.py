@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from audit.event import AuditEvent
 from audit.sources import SOURCES
 from detectors.model import Model
 from detectors.registry import CARD, FOREST, write_model
 from streams.commands.common import Unusable, config_option, problems, settings_of, source_file, sources_line
 from streams.commands.models import registry_of, registry_option
-from streams.commands.out import counting
+from streams.commands.out import counted, counting
 from streams.load import declared
 from streams.replay import EVENTS, Rejected, Source, events_of
 
@@ -64,7 +63,7 @@ def command(
         company = declared(context or settings_of(config).context)
         events = events_of(pairs, company, time.time_ns() // 1000, rejects)
         try:
-            model, card = train(_counted(events, tick), company, seed=seed, alerts_per_day=alerts_per_day)
+            model, card = train(counted(events, tick), company, seed=seed, alerts_per_day=alerts_per_day)
         except ValueError as error:
             raise Unusable(str(error)) from error
         keep(model)
@@ -88,9 +87,3 @@ def _keeper(out: Path | None, registry: Path | None, config: Path | None) -> Cal
         write_model(out, model)
 
     return write
-
-
-def _counted(events: Iterator[AuditEvent], tick: Callable[[int], None]) -> Iterator[AuditEvent]:
-    for event in events:
-        tick(1)
-        yield event

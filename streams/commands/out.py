@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -14,6 +14,7 @@ import msgspec
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from audit.event import AuditEvent
 from streams.commands.common import Unusable
 
 out_path = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
@@ -65,6 +66,13 @@ def echo_columns(rows: Sequence[Sequence[object]]) -> None:
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     for row in texts:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def counted(events: Iterable[AuditEvent], tick: Callable[[int], None]) -> Iterator[AuditEvent]:
+    """The events, each of them counted by what `counting` gave."""
+    for event in events:
+        tick(1)
+        yield event
 
 
 @contextmanager

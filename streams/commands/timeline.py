@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from audit.context import Context
 from audit.event import MICROSECONDS, AuditEvent
 from streams import trail as stored
 from streams.commands.common import Unusable, config_option, settings_of, sources_line
-from streams.commands.out import counting, echo_columns, echo_json, json_option
+from streams.commands.out import counted, counting, echo_columns, echo_json, json_option
 from streams.commands.rules.given import Logs, Moment, answers, folder, logs_of
 from streams.load import load_detections
 from streams.loop import complete
@@ -78,7 +78,7 @@ def command(
             raise Unusable(str(error)) from error
         seen: Counter[str] = Counter()
         with counting("reading") as tick:
-            events = _counted(_events(logs, None if whole else who, seen), tick)
+            events = counted(_events(logs, None if whole else who, seen), tick)
             moments = complete(timeline(events, detections, who, since or 0))
         logs.complain()
     if not moments:
@@ -100,12 +100,6 @@ def _events(logs: Logs, who: str | None, seen: Counter[str]) -> Iterator[AuditEv
         seen[event.actor.id] += 1
         if who is None or concerns(event, who):
             yield event
-
-
-def _counted(events: Iterable[AuditEvent], tick: Callable[[int], None]) -> Iterator[AuditEvent]:
-    for event in events:
-        tick(1)
-        yield event
 
 
 def _nothing(user: str, who: str, known: Sequence[str]) -> str:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerting.ask import (
@@ -77,6 +77,7 @@ def test_time_that_runs_out_after_an_answer_changes_nothing() -> None:
         assert unanswered(after((0, word)), NOON) == after((0, word))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["yes", "no", "time"]), st.integers(0, 1)), max_size=12))
 def test_a_no_is_never_lost_and_nothing_follows_it(steps: list[tuple[str, int]]) -> None:
     ask, denied = ASK, False

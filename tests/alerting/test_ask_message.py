@@ -102,7 +102,6 @@ def test_more_events_than_fit_are_counted_and_failures_are_named() -> None:
         ("yes", "resolved", ["ask.no"]),
         ("no", "reopened", []),
         ("nobody", "open", ["ask.yes", "ask.no", "ask.reason"]),
-        ("reason", "open", ["ask.no"]),
         ("nobody", "resolved", []),
         ("noted", "open", ["ask.no"]),
         ("", "resolved", []),

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 
 from alerting.alert import Alert
-from alerting.ask import Ask, Asked, Refusal, answered, reasoned, standing
+from alerting.ask import Ask, Asked
 from alerting.ask_case import asking, explained
 from alerting.ask_reason import GIVEN, LONGEST_REASON, note_of, view_of
-from alerting.case import Case, Refused
+from alerting.case import Case, Refused, transition
 from alerting.interaction import Click, clicks
 from alerting.slack import SlackNotifier
 from tests.alerting.asked import ALICE, BOB, WAIT, an_event_alert
@@ -44,24 +44,16 @@ def test_a_long_reason_is_cut() -> None:
     assert len(note_of(a_click(reason="x" * 9_000))) < LONGEST_REASON + 20
 
 
-def test_a_reason_ends_the_question_once_and_overrides_no_answer() -> None:
-    after = reasoned(ASK, 0, ALICE, LATER)
-    assert isinstance(after, Ask)
-    assert (after.end, after.said_by, after.open) == ("reason", "alice", False)
-    assert "alice gave a reason at" in standing(after)
-    assert isinstance(reasoned(ASK, 0, BOB, LATER), Refusal)
-    said_no = answered(ASK, 0, ALICE, "no", NOON)
-    assert isinstance(said_no, Ask)
-    assert reasoned(said_no, 0, ALICE, LATER) == said_no
-    assert isinstance(answered(after, 0, ALICE, "yes", LATER), Refusal), "free text closes nothing"
-
-
-def test_the_case_stays_where_it_is() -> None:
+def test_a_reason_is_noted_and_all_else_goes_on() -> None:
     case = asking(Case(ALERT.id), ALERT, ASK)
     assert isinstance(case, Case)
     after = explained(case, 0, ALICE, LATER, "no ticket: x")
     assert isinstance(after, Case)
     assert (after.status, after.version, after.steps[-1].action) == ("open", case.version + 1, "reason")
+    assert after.ask == case.ask, "the clock runs on"
+    closed = transition(case, "benign", "dan", LATER)
+    assert isinstance(closed, Case)
+    assert isinstance(explained(closed, 0, ALICE, LATER, "x"), Refused)
     assert isinstance(explained(Case(ALERT.id), 0, ALICE, LATER, "x"), Refused)
     assert isinstance(explained(case, 0, BOB, LATER, "x"), Refused)
 

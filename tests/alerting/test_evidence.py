@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
@@ -125,3 +126,15 @@ async def test_a_permanent_no_is_not_remembered_as_done() -> None:
 
     evidence, entry = Evidence(attach), Entry(ALERT, Receipt(1, "high", "C1", "1.1"))
     assert (await evidence.show(entry)).text == (await evidence.show(entry)).text
+
+
+async def test_two_who_click_at_once_are_one_file() -> None:
+    got: list[str] = []
+
+    async def attach(receipt: Receipt, name: str, content: bytes) -> None:
+        await asyncio.sleep(0)
+        got.append(name)
+
+    evidence, entry = Evidence(attach), Entry(ALERT, Receipt(1, "high", "C1", "1.1"))
+    await asyncio.gather(evidence.show(entry), evidence.show(entry))
+    assert len(got) == 1

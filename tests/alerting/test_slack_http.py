@@ -236,3 +236,12 @@ def test_nothing_anybody_sends_is_a_500(body: bytes, signed: bool) -> None:
             await runner.cleanup()
 
     assert asyncio.run(talk()) in ((200, 400, 401) if signed else (401,))
+
+
+async def test_a_flood_of_strangers_is_a_line_in_ten_seconds(slack: Slack, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(5):
+        assert (await slack.send(form(payload()), secret="another"))[0] == 401
+    assert caplog.text.count("SLACK_SIGNING_SECRET") == 1
+    slack.now += 10 * SECOND
+    await slack.send(form(payload()), secret="another")
+    assert "5 requests, the last from 127.0.0.1, are not signed" in caplog.text

@@ -237,7 +237,7 @@ async def test_killed_at_any_call_each_step_is_told_once(clock: Clock, life: int
         room = Room(store, server, clock)
         await store.put(ALERT)
         for action in ("ack", "assign", "benign", "reopen"):
-            await room.step(action)  # type: ignore[arg-type]
+            await room.step(action)
             for _ in range(3):
                 store.left = life
                 try:

@@ -22,7 +22,7 @@ from tests.e2e.flow import Flow
 from tests.e2e.house import House
 from tests.e2e.logbook import Logbook
 
-KILLS = 5
+KILLS = 3
 log = logging.getLogger(__name__)
 
 

@@ -120,25 +120,29 @@ def test_programs_and_strangers_are_left_to_the_rules() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "action", "type_", "grants"),
+    ("source", "action", "about", "grants"),
     [
         ("okta", "group.user_membership.add", "UserGroup", True),
         ("okta", "group.user_membership.remove", "UserGroup", False),
-        ("cloudtrail", "AttachRolePolicy", "role", True),
-        ("cloudtrail", "PutUserPolicy", "user", True),
-        ("cloudtrail", "PutObject", "object", False),
+        ("cloudtrail", "AttachRolePolicy", "iam.amazonaws.com", True),
+        ("cloudtrail", "PutUserPolicy", "iam.amazonaws.com", True),
+        ("cloudtrail", "GetPolicyVersion", "iam.amazonaws.com", False),
+        ("cloudtrail", "PutBucketPolicy", "s3.amazonaws.com", True),
+        ("cloudtrail", "PutScalingPolicy", "autoscaling.amazonaws.com", False),
+        ("cloudtrail", "PutObject", "s3.amazonaws.com", False),
         ("github", "team.add_member", "team", True),
         ("github", "org.update_member", "org", True),
+        ("github", "org.remove_member", "org", False),
         ("kubernetes", "create", "clusterrolebindings", True),
         ("kubernetes", "delete", "rolebindings", False),
         ("kubernetes", "create", "pods", False),
         ("duo", "anything", "x", False),
     ],
 )
-def test_what_gives_rights(source: str, action: str, type_: str, grants: bool) -> None:
-    event = given(source=source, action=action, resource=Resource(type_, "x"))
-    assert is_grant(event) is grants
-    assert not is_grant(given(source=source, action=action, resource=Resource(type_, "x"), outcome="denied"))
+def test_what_gives_rights(source: str, action: str, about: str, grants: bool) -> None:
+    event, record = given(source=source, action=action, resource=Resource(about, "x")), {"eventSource": about}
+    assert is_grant(event, record) is grants
+    assert not is_grant(given(source=source, action=action, resource=Resource(about, "x"), outcome="denied"), record)
 
 
 def test_nothing_fits_is_said_only_where_nothing_nearly_does() -> None:

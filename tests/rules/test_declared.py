@@ -65,6 +65,11 @@ class TestEmployment:
         person = Person(id="a", timezone="Pacific/Honolulu", end_date=end("2026-03-31T17:00:00Z"))
         assert employment(person, at("2026-03-31T17:00:01Z")) == "ended"
 
+    def test_leave_without_an_end_in_sight_breaks_nothing_in_any_zone(self) -> None:
+        leave = (Leave(start=start("2026-03-10"), end=end("9999-12-31")),)
+        for zone in ("Asia/Tokyo", "America/New_York"):
+            assert employment(Person(id="a", timezone=zone, leave=leave), at("2026-04-01T00:00:00Z")) == "on_leave"
+
     def test_of_whom_nothing_is_written_is_there(self) -> None:
         assert employment(Person(id="a"), 0) == "current"
 

@@ -26,6 +26,7 @@ CONTEXT = Context(
             Role(name="web-write", system="github", teams=("web",)),
             Role(name="db-admin", system="aws", actions=("*",)),
             Role(name="pay", system="okta", teams=("finance",)),
+            Role(name="pay", system="aws", actions=("*",)),
         ),
     )
 )
@@ -63,6 +64,7 @@ def test_an_ordinary_request_has_nothing_unusual() -> None:
         ({"system": "aws", "resource": "db-admin"}, "none of web's other 8 people holds db-admin"),
         ({"system": "aws", "resource": "db-admin"}, "db-admin permits everything"),
         ({"system": "okta", "resource": "pay"}, "pay is for finance, ada is of web"),
+        ({"system": "aws", "resource": "pay"}, "pay permits everything"),
         ({"window_end": None}, "it has no end"),
         ({"window_end": End(MONDAY + 100 * DAY)}, "it lasts 100 days"),
         ({"opened": Moment(MONDAY + 12 * DAY // 24)}, "it was written on a Monday at 23:00, the requester's time"),
@@ -107,3 +109,12 @@ def test_of_a_small_team_nothing_is_usual() -> None:
 )
 def test_only_undecided_requests_for_access_are_pending(changes: dict[str, Any], pending: bool) -> None:
     assert is_pending(ticket(**changes)) is pending
+
+
+@pytest.mark.parametrize("opened", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_a_time_at_the_end_of_the_calendar_breaks_nothing(opened: str) -> None:
+    people = (Person(id="west", timezone="America/New_York"), Person(id="east", timezone="Asia/Tokyo"))
+    zones = Context(Declared(users=people))
+    for name in ("west", "east"):
+        found = review(ticket(requester=name, approver="", opened=Moment(parse_rfc3339(opened))), zones)
+        assert "no approver is named" in [remark.text for remark in found.remarks]

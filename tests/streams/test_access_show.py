@@ -44,6 +44,13 @@ def test_every_section_is_there_and_says_so_when_it_is_empty(report: Report) -> 
     assert lines[-1] == f"-  - {NASTY}"
 
 
+def test_a_terminal_is_not_told_what_to_do(tmp_path: Path) -> None:
+    event, _ = call(on="\x1b[31mred\u202e")
+    shown = "\n".join(text(report_of([event], context(tmp_path), 14)))
+    assert "red" in shown
+    assert shown.replace("\n", "").isprintable()
+
+
 def test_columns_stand_below_each_other(report: Report) -> None:
     part = next(part for part in parts(report) if part.title == "Shadow access")
     shown = [line for line in text(report) if line.startswith(("  severity", "  low"))]

@@ -174,7 +174,7 @@ def deleting(tmp_path_factory: pytest.TempPathFactory) -> Detections:
 
 @pytest.fixture(scope="module")
 def organisation() -> Labelled:
-    return simulated(simulate(20, 6, 2))
+    return simulated(simulate(14, 4, 2))
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +193,7 @@ class TestSimulated:
             ("auditwatch", 2), ("auditwatch", 20), ("naive forest", 2), ("naive forest", 20),
         ]  # fmt: skip
         for each in both:
-            assert (each.users, each.days) == (20, 6)
+            assert (each.users, each.days) == (14, 4)
             assert len(each.campaigns) == len(organisation.attacks)
             assert len(each.lookalikes) == len(organisation.lookalikes)
 

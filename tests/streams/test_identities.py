@@ -123,6 +123,15 @@ def test_proposals_are_rows_a_context_takes(tmp_path: Path) -> None:
     assert users['odd "name": [x]'].kind == "human"
 
 
+def test_a_proposal_shows_what_is_invisible_and_is_read_back_as_it_was(tmp_path: Path) -> None:
+    name = "eve\u202e\x9b31m\U000e0041"
+    text = proposals(report([pushed(name)], PEOPLE).undeclared)
+    assert text.replace("\n", "").isprintable()
+    (tmp_path / "new.yml").write_text(text)
+    (person,) = load_context(tmp_path / "new.yml").declared.users
+    assert person.identities == {"github": (name,)}
+
+
 def test_accounts_beyond_the_bound_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.identities.MOST_ACCOUNTS", 2)
     found = report([pushed(name) for name in ("ada", "eve", "bob", "carol", "eve")], PEOPLE)

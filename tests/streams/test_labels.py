@@ -5,7 +5,7 @@ from pathlib import Path
 import duckdb
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerting.case import Case, transition
@@ -46,6 +46,7 @@ def a_label(number: int = 1, verdict: str = "benign", *detections: str) -> Label
     return Label(f"a{number}", verdict, "carol", NOON + number, "case", NOON, *about)  # type: ignore[arg-type]
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(made, max_size=8, unique_by=lambda label: label.alert_id))
 def test_a_file_gives_back_what_was_written(tmp_path_factory: pytest.TempPathFactory, labels: list[Label]) -> None:
     folder = tmp_path_factory.mktemp("labels")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -192,6 +193,16 @@ class TestPuttingAway:
         assert verify(lines, keys_of(SECRET)).sound
         assert sum(read_record(line).subject == "trimmed" for line in lines) == 1
 
+    async def test_a_segment_somebody_removed_stops_nothing_and_is_found(
+        self, settings: Settings, store: RedisLedger, kept: Kept, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        await store.append(some(1, 20))
+        await store._client.delete(store._segment(0))
+        await kept.look()
+        assert (await store.span()).first > 4
+        assert "removed or changed in Redis" in caplog.text
+        assert not verify(await everything(settings, store), keys_of(SECRET)).sound
+
     async def test_a_part_of_them(self, settings: Settings, store: RedisLedger, kept: Kept) -> None:
         await store.append(some(1, 24))
         await kept.look()
@@ -260,12 +271,26 @@ class TestWithheld:
 
 
 class TestACommandsNote:
-    def test_without_redis_nobody_keeps_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_redis_nobody_keeps_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
         monkeypatch.chdir(tmp_path)
+        caplog.set_level(logging.INFO, "auditwatch.ledger")
         note(Settings(), Decision("models", "promote", 1, "ada"))
+        assert "does not hear of this" in caplog.text
 
     def test_with_one_it_is_kept(self, settings: Settings) -> None:
         note(settings, Decision("models", "promote", 1, "ada", {"to": "m2"}))
+        (line,) = asyncio.run(self.newest(settings))
+        record = read_record(line)
+        assert (record.kind, record.subject, record.by, record.details) == ("models", "promote", "ada", {"to": "m2"})
+
+    async def newest(self, settings: Settings) -> list[bytes]:
+        store = ledger_of(settings)
+        try:
+            return await store.newest(9)
+        finally:
+            await store.close()
 
     def test_away_it_is_said(
         self, settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -126,6 +126,13 @@ def test_what_was_cut_or_redacted_is_no_condition(rules: RuleSet) -> None:
         assert word not in offer.exception
 
 
+def test_the_name_of_a_pod_is_no_condition(rules: RuleSet) -> None:
+    pod = event(1, resource=Resource("pods", "payments/api-b4acb46f0-57fe3"))
+    offer = one_of(offers(alert_of(1, pod), Past([alert_of(2, event(2, "bob"))]), rules, ASKER))
+    assert "57fe3" not in offer.exception
+    assert "auditwatch.actor.id: ci" in offer.exception
+
+
 def test_an_alert_of_several_detections_is_not_gone_without_one(rules: RuleSet) -> None:
     false = alert_of(1, event(1))
     more = an_alert(2, findings=(*alert_of(2, event(2)).findings, a_finding(id="x")), evidence=(brief(event(2)),))

@@ -78,3 +78,25 @@ async def test_each_is_told_once_and_again_when_it_changes(requests: Requests, t
     await requests.look(taken(ticket("A", resource="db"), ticket("B", status="approved")), MONDAY)
     assert [alert.key for alert in told] == ["request:A", "request:B", "request:A"]
     assert len({alert.id for alert in told}) == 3
+
+
+async def test_what_could_not_be_told_is_told_at_the_next_look(requests: Requests, told: list[Alert]) -> None:
+    async def away(alert: Alert) -> None:
+        raise OSError("the broker is away")
+
+    detections = Detections(RuleSet([]), default_model(), context(ticket("A")))
+    broken = Requests(away)
+    with pytest.raises(OSError, match="away"):
+        await broken.look(detections, MONDAY)
+    broken._tell = requests._tell
+    await broken.look(detections, MONDAY)
+    assert [alert.key for alert in told] == ["request:A"]
+
+
+async def test_those_there_is_no_room_for_are_counted_in_the_log(
+    requests: Requests, told: list[Alert], caplog: pytest.LogCaptureFixture
+) -> None:
+    many = context(*(ticket(f"T{number}") for number in range(MOST_TOLD + 20)))
+    await requests.look(Detections(RuleSet([]), default_model(), many), MONDAY)
+    assert len(told) == MOST_TOLD
+    assert "20 unusual requests are not told of" in caplog.text

@@ -12,6 +12,7 @@ from audit.event import MICROSECONDS, AuditEvent, Principal, Resource
 from detectors.registry import default_model
 from rules.compile import RuleSet
 from streams.detections import Detections
+from streams.replay import Run
 from streams.timeline import Moment, NobodySuch, concerns, similar, spells, timeline, whose
 
 MONDAY = 1_767_571_200 * MICROSECONDS
@@ -83,6 +84,20 @@ def test_what_is_out_of_the_usual_is_marked_and_the_rest_is_not(detections: Dete
     assert strange.deviations[0].title.startswith("Unusual for")
     assert strange.deviations[0].reasons
     assert strange.alerts
+
+
+def test_a_deed_names_every_alert_that_rests_on_it(detections: Detections, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Twice(Run):
+        async def close(self) -> None:
+            await super().close()
+            for alert in [*self.result.alerts.values()]:
+                self.result.alerts["another"] = replace(alert, id="another")
+
+    monkeypatch.setattr("streams.timeline.Run", Twice)
+    abroad = {"source_ip": "203.0.113.9", "country": "JP", "asn": 64511, "user_agent": "curl/8.5"}
+    (strange,) = told([*weeks(), later(9, **abroad)], detections, MONDAY + 10 * 24 * HOUR)
+    assert len(strange.alerts) == 2
+    assert strange.alerts[1] == "another"
 
 
 def test_the_days_before_teach_and_are_not_shown(detections: Detections) -> None:

@@ -67,6 +67,19 @@ def test_log_lines_for_a_terminal_are_redacted_too() -> None:
     assert "xoxb-123456789012" not in text
 
 
+def test_what_every_package_of_ours_has_to_say_is_shown_and_others_only_warn() -> None:
+    code = (
+        "import logging\n"
+        "from streams.commands.common import log_to_stderr\n"
+        "log_to_stderr()\n"
+        "for name in ('auditwatch.clicks', 'streams.worker', 'alerting.slack_http', 'aiokafka'):\n"
+        "    logging.getLogger(name).info('news')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    told = [json.loads(line)["logger"] for line in done.stderr.splitlines()]
+    assert told == ["auditwatch.clicks", "streams.worker", "alerting.slack_http"]
+
+
 @pytest.mark.parametrize("background", ["", "signal.signal(signal.SIGINT, signal.SIG_IGN)"])
 def test_sigterm_ends_a_process_as_ctrl_c_does(background: str) -> None:
     """Also one that a shell started in the background, where Ctrl-C is ignored."""
