@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from audit.context_schema import Person
 from rules.access_asked import WHOLE, Asked
-from rules.access_compile import Allowed, Row
+from rules.access_compile import Allowed, Row, of_holder
 
 if TYPE_CHECKING:
     from rules.access import Access
@@ -36,11 +37,17 @@ def is_foreign(access: Access, who: str, what: Asked) -> bool:
 def _is_foreign(access: Access, who: str, what: Asked) -> bool:
     table = access.table(who)
     held = table.by_system.get(what.system, []) if table else []
-    own = _allowed((holding.row for holding in held), what)
-    if not held or any(one.on is None or one.personal or one.on.match(what.resource) for one in own):
+    if table is None or not held:
         return False
-    others = _allowed(access.book.rows, what)
-    return any(one.on is not None and one.on.match(what.resource) for one in others)
+    own = _allowed((holding.row for holding in held), what)
+    if any(one.on is None or _names(one, what.resource, table.person) for one in own):
+        return False
+    return any(one.on is not None and one.on.match(what.resource) for one in _allowed(access.book.rows, what))
+
+
+def _names(one: Allowed, resource: str, person: Person) -> bool:
+    named = one.on is not None and one.on.match(resource)
+    return named or (bool(one.personal) and of_holder(one.personal, person).match(resource))
 
 
 def _allowed(rows: Iterable[Row], what: Asked) -> list[Allowed]:

@@ -188,10 +188,12 @@ def _seat(scene: Scene) -> Seat:
 
 def _foreign(scene: Scene) -> str:
     """A squad the person is not of, and does not move to either."""
-    episodes = scene.stage.plan.episodes.get(scene.person.id, ())
-    own = {scene.person.squad, *(episode.squad for episode in episodes)}
-    every = squads(len(scene.stage.company.people))
-    return scene.rng.choice([squad for squad in every if squad not in own] or every)
+    return scene.rng.choice(_foreign_squads(scene.stage, scene.person))
+
+
+def _foreign_squads(stage: Stage, person: Person) -> list[str]:
+    own = {person.squad, *(episode.squad for episode in stage.plan.episodes.get(person.id, ()))}
+    return [squad for squad in squads(len(stage.company.people)) if squad not in own]
 
 
 def _look_around(scene: Scene, space: str) -> Deeds:
@@ -247,7 +249,7 @@ def _approved_by(scene: Scene, approver: str) -> None:
 
 
 def _engineers(stage: Stage, day: int) -> list[Person]:
-    return stage.employed(day, "engineering")
+    return [person for person in stage.employed(day, "engineering") if _foreign_squads(stage, person)]
 
 
 def _operators(stage: Stage, day: int) -> list[Person]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 
 from audit.context import Context
@@ -75,6 +76,24 @@ def test_rights_for_oneself_are_grave() -> None:
     assert found is not None
     assert (found.detection, found.severity) == ("change.self_granted", "high")
     assert found.reasons[0].startswith("helper gave themselves rights")
+
+
+def test_rights_for_oneself_are_seen_where_the_event_leaves_the_target_out() -> None:
+    record = {"actor": {"id": "00u1"}, "target": [{"type": "User", "id": "00u1"}, {"type": "UserGroup", "id": "g"}]}
+    found = told(given(target=None, raw=orjson.dumps(record)), company(OTHER))
+    assert found is not None
+    assert (found.detection, found.severity) == ("change.self_granted", "high")
+    assert found.reasons[0].startswith("helper gave themselves rights")
+
+
+@pytest.mark.parametrize(
+    ("status", "flaw"), [("rejected", "refused"), ("Declined", "refused"), ("open", "unexplained")]
+)
+def test_what_somebody_said_no_to_is_grave_and_what_waits_is_not(status: str, flaw: str) -> None:
+    found = told(given(), company(ticket(status=status)))
+    assert found is not None
+    assert found.detection == f"change.{flaw}"
+    assert found.severity == ("high" if flaw == "refused" else "low")
 
 
 @pytest.mark.parametrize("approver", ["ada", "helper"])

@@ -29,6 +29,14 @@ def test_the_start_and_the_first_day_of_attacks_can_be_chosen(tmp_path: Path) ->
     assert '"start":"2026-06-03' in (tmp_path / "o" / "attacks.jsonl").read_text()
 
 
+def test_people_who_go_round_decisions_are_added_on_request(tmp_path: Path) -> None:
+    for name, more in (("plain", ()), ("more", ("--bypasses",))):
+        assert run("--out", str(tmp_path / name), "--users", "12", "--days", "2", *more)[0] == 0
+    plain, more_ = ((tmp_path / name / "attacks.jsonl").read_text() for name in ("plain", "more"))
+    assert "self_grant" in more_
+    assert "self_grant" not in plain
+
+
 def test_a_foreign_folder_is_unusable_input(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
     code, _, err = run("--out", str(tmp_path), "--users", "12", "--days", "1")
