@@ -19,7 +19,7 @@ demo: $(VENV)/.demo  ## see it work: a company under attack, alerts in this term
 	$(BIN)/auditwatch demo $(ARGS)
 
 test: $(VENV)/.dev  ## all tests but the slow ones; those on a real Kafka skip where Java or Maven is missing
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev  ## style, types, import rules and the rule library, in under a minute
 	$(BIN)/ruff check .

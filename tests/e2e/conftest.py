@@ -75,8 +75,8 @@ def _logs(folder: Path, users: int, days: int) -> Logs:
 
 @pytest.fixture(scope="session")
 def logs(tmp_path_factory: pytest.TempPathFactory) -> Logs:
-    """About 20,000 events."""
-    return _logs(tmp_path_factory.mktemp("organisation"), users=60, days=5)
+    """About 11,000 events."""
+    return _logs(tmp_path_factory.mktemp("organisation"), users=40, days=3)
 
 
 @pytest.fixture(scope="session")
@@ -108,6 +108,13 @@ async def _emptied(settings: Settings) -> None:
 def empty_house(empty_broker: Server, tmp_path: Path) -> Iterator[House]:
     """A house with an empty broker and an empty Redis, the one or the other broker in turn."""
     with house(empty_broker, tmp_path) as built:
+        yield built
+
+
+@pytest.fixture
+def small_house(own_broker: Broker, tmp_path: Path) -> Iterator[House]:
+    """A house on the embedded broker alone: for what is the same on any."""
+    with house(own_broker, tmp_path) as built:
         yield built
 
 

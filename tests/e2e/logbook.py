@@ -138,7 +138,10 @@ class Logbook:
                 yield decode(record.value or b"")
 
     async def stored(self, topic: str) -> tuple[dict[int, Position], dict[tuple[int, str], bytes]]:
-        """(position by partition, state by partition and key) of the stage that reads a topic, from Redis."""
+        """(position by partition, state by partition and key) of the stage that reads a topic, from Redis.
+
+        What is deleted while it reads is not there.
+        """
         stage = topic.removeprefix("audit.")
         client = Redis.from_url(self._settings.redis)
         try:
@@ -146,7 +149,7 @@ class Logbook:
             values: list[Any] = await client.mget(keys) if keys else []
         finally:
             await client.aclose()
-        found = {_place(key, stage): value for key, value in zip(keys, values, strict=True)}
+        found = {_place(key, stage): value for key, value in zip(keys, values, strict=True) if value is not None}
         positions = {
             number: msgspec.msgpack.decode(value, type=Position)
             for (number, key), value in found.items()

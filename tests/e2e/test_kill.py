@@ -84,9 +84,10 @@ async def test_kills_change_nothing_in_what_waits_for_time_to_pass(empty_house: 
             await worker.ready()
         await book.until("all events", lambda: book.event_ids >= few_logs.ids)
         later = few_logs.half_a_day_later()
-        for source, line in later.items():
-            (file := empty_house.folder / f"{source}.jsonl").write_bytes(line + b"\n")
-            await empty_house.ingest(source, file)
+        files = {source: empty_house.folder / f"{source}.jsonl" for source in later}
+        for source, file in files.items():
+            file.write_bytes(later[source] + b"\n")
+        await asyncio.gather(*(empty_house.ingest(source, file) for source, file in files.items()))
         await assert_exact(book, detections, few_logs.ids | _ids(later, detections))
         said = [orjson.loads(line) for line in book.alerts.values()]
         told = [finding["detection"] for alert in said for finding in alert["findings"]]

@@ -46,23 +46,23 @@ async def written(built: House, enough: int) -> Counter[tuple[str, str]]:
             await asyncio.sleep(0.02)
 
 
-async def test_killed_again_and_again(empty_house: House, tmp_path: Path) -> None:
+async def test_killed_again_and_again(small_house: House, tmp_path: Path) -> None:
     (tmp_path / "auditwatch.toml").write_text('ledger = "ledger"\n')
-    empty_house.environment["AUDITWATCH_LEDGER_KEY"] = SECRET
-    await send(empty_house, range(ALERTS_SENT))
+    small_house.environment["AUDITWATCH_LEDGER_KEY"] = SECRET
+    await send(small_house, range(ALERTS_SENT))
     for enough in (1, ALERTS_SENT // 3, 2 * ALERTS_SENT // 3):
-        dispatcher = empty_house.start("dispatcher")
-        await written(empty_house, enough)
+        dispatcher = small_house.start("dispatcher")
+        await written(small_house, enough)
         dispatcher.kill()
-    dispatcher = empty_house.start("dispatcher")
-    kinds = await written(empty_house, ALERTS_SENT)
+    dispatcher = small_house.start("dispatcher")
+    kinds = await written(small_house, ALERTS_SENT)
     wanted = {(kind, an_alert(number).id) for kind in ("raised", "sent") for number in range(ALERTS_SENT)}
     assert {one for one in kinds if one[0] in ("raised", "sent")} == wanted
     assert {one: number for one, number in kinds.items() if one in wanted and number != 1} == {}
     assert kinds["started", "dispatcher"] == 4
     await until("an anchor", (tmp_path / "ledger" / "anchors.log").exists, program=dispatcher)
     dispatcher.end()
-    report = verify(await kept(empty_house), keys_of(SECRET))
+    report = verify(await kept(small_house), keys_of(SECRET))
     assert report.problems == []
     assert report.keyed == report.records
     assert SECRET not in dispatcher.said + dispatcher.shown

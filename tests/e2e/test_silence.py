@@ -14,23 +14,23 @@ from tests.e2e.house import House
 from tests.e2e.logbook import Logbook
 
 
-async def test_silent_and_back(empty_house: House, few_logs: Logs) -> None:
+async def test_silent_and_back(small_house: House, few_logs: Logs) -> None:
     """The weeks of a steady source, and all but the last seconds of its silence, are put into Redis."""
     now = time.time_ns() // 1000
     silent = 15 * MINUTE - 8_000_000
     usual = (20_000_000,) * WEEK_HOURS
     okta = Pulse(0, now, now - silent, silent, longest=60e6, usual=usual, hour=now // HOUR, watched=5 * WEEK, found=999)
-    async with connect(empty_house.settings) as redis:
+    async with connect(small_house.settings) as redis:
         await redis.hset(KEY, mapping={"okta": msgspec.msgpack.encode(okta)})
-    worker = empty_house.worker()
+    worker = small_house.worker()
     await worker.ready()
-    async with Logbook(empty_house.settings) as book:
+    async with Logbook(small_house.settings) as book:
         await book.until("the alert", lambda: bool(book.alerts))
         (line,) = book.alerts.values()
         told = msgspec.json.decode(line)
         assert (told["title"], told["status"]) == ("Source okta is silent", "open")
         assert "rules see nothing meanwhile" in told["summary"]
-        await empty_house.ingest("okta", few_logs.files["okta"])
+        await small_house.ingest("okta", few_logs.files["okta"])
         await book.until("its return", lambda: book.alerts[told["id"]] != line)
         back = msgspec.json.decode(book.alerts[told["id"]])
         assert (back["status"], back["resolution"], back["revision"]) == ("resolved", "returned", 2)

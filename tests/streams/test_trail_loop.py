@@ -97,7 +97,7 @@ class TestFollow:
             await publish(fresh, range(life * 20, life * 20 + 20), life)
             with trail_process(fresh, DIES_BEFORE_ITS_COMMIT.format(session=trail_loop.SESSION_MS)) as process:
                 assert process.wait(30) == -signal.SIGKILL
-        assert len(list(read(fresh.trail))) == 40
+        assert len(list(read(fresh.trail))) in (20, 40), "the second life may die before it fetched what is new"
         await publish(fresh, range(40, 50), 2)
         found = await followed(fresh, 50)
         assert [each.id for each in found] == [f"e{number}" for number in range(50)]
