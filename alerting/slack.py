@@ -19,7 +19,6 @@ from alerting.case import Case
 from alerting.interaction import Click
 from alerting.notice import is_notice
 from alerting.notifier import Gone, Receipt, Retry, WrongChannel
-from alerting.plain import plain
 from alerting.slack_errors import BLOCKS_REFUSED, CHANNEL_REFUSED, MESSAGE_GONE, Refused, judge
 from alerting.slack_message import EVENT_TYPE, Message, render, safe, without_blocks
 from alerting.slack_notice import render_notice
@@ -203,7 +202,8 @@ class SlackNotifier:
         """The id of our workspace.
 
         Raises:
-            Retry, Permanent: as whoami.
+            Retry: Slack is out of reach.
+            Permanent: the token is refused; the message says what to mend.
         """
         return str((await self._me()).get("team_id") or "")
 
@@ -249,16 +249,6 @@ class SlackNotifier:
             channel, ts = await self._call(place, without_blocks(message))
         self._ids[place["channel"]] = channel
         return Receipt(alert.revision, alert.severity, channel, ts)
-
-    async def whoami(self) -> str:
-        """Whose token this is, "BOT in TEAM"; posts nothing.
-
-        Raises:
-            Retry: Slack is out of reach.
-            Permanent: the token is refused; the message says what to mend.
-        """
-        answer = await self._ask("auth.test", params={})
-        return f"{plain(str(answer.get('user')), 80)} in {plain(str(answer.get('team')), 80)}"
 
     async def _call(self, place: dict[str, str], message: Message) -> tuple[str, str]:
         """chat.update where `place` has a ts, else chat.postMessage; the channel and ts of the message."""

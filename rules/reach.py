@@ -60,16 +60,6 @@ def never_fires(rules: RuleSet, seen: Seen) -> list[Dead]:
     return found
 
 
-def unmapped_fields(rules: RuleSet, seen: Seen) -> dict[str, list[str]]:
-    """Source -> the fields its rules ask for that its records have never been seen to hold, as the rules call them."""
-    return {
-        source: sorted(
-            {name for rule in rules.of(source) if source in rule.sources for name in _missing(rule, seen[source])}
-        )
-        for source in seen
-    }
-
-
 def _missing(rule: Rule, there: Set[str]) -> Iterable[str]:
     return dict.fromkeys(called(field) for field in fields(rule.condition) if not _is_there(field, there))
 

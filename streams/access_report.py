@@ -189,14 +189,6 @@ class Tally:
         )
 
 
-def report_of(events: Iterable[AuditEvent], context: Context, unused_days: int) -> Report:
-    """The report over some events."""
-    tally = Tally(context)
-    for event in events:
-        tally.see(event)
-    return tally.report(unused_days)
-
-
 def _accounts(context: Context, seen: Mapping[str, int], now: int) -> Iterable[Account]:
     """Accounts of people who have left, of services nobody answers for, and those unused for long."""
     gone = {person.id for person in context.declared.users if person.end_date is not None and person.end_date < now}

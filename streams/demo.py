@@ -119,8 +119,8 @@ async def house(demo: Demo, slack: Settings | None) -> AsyncIterator[House]:
         broker = stack.enter_context(Broker.start(home / "broker"))
         redis = stack.enter_context(RedisServer.start(home / "redis"))
         settings = Settings(
-            broker.url, redis.url, listen=f"{LOOPBACK}:{free_port()}", partitions=4, raw_partitions=1,
-            context=home / "context.yml",
+            broker.url, redis.url, listen=f"{LOOPBACK}:{free_port()}", dispatcher_listen="", partitions=4,
+            raw_partitions=1, context=home / "context.yml",
         )  # fmt: skip
         await ensure_topics(settings, TOPICS)
         (home / "context.yml").write_text(context_yaml(demo.organisation.context), encoding="utf-8")
@@ -152,7 +152,7 @@ def environment(ours: Mapping[str, str], settings: Settings, slack: Settings | N
     Slack's token and channel are passed on only where the demo was asked to use Slack.
     """
     kept = {name: value for name, value in ours.items() if not name.startswith(PREFIX) and name not in SECRETS.values()}
-    given = ("broker", "redis", "listen", "partitions", "raw_partitions", "context")
+    given = ("broker", "redis", "listen", "dispatcher_listen", "partitions", "raw_partitions", "context")
     kept |= {PREFIX + name.upper(): str(getattr(settings, name)) for name in given}
     if slack:
         kept["SLACK_BOT_TOKEN"] = slack.slack_bot_token

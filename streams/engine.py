@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from alerting.alert import Alert
 from detectors.peers import Snapshot
@@ -44,6 +45,7 @@ log = logging.getLogger("auditwatch.engine")
 EX_SOFTWARE = 70
 LOOK_SECONDS = 5.0
 TICK_SECONDS = 1.0
+TELL_SECONDS = 1.0
 COMPARE_SECONDS = 10.0
 GONE_LOOKS = 2
 """In how many looks in a row a topic must be missing: a broker that is starting may not know its topics yet."""
@@ -121,9 +123,15 @@ class Engine:
         self.detections = self.detections.with_snapshot(snapshot)
 
     async def tell(self, alert: Alert) -> None:
-        """Sends an alert of the worker's own, once the broker can be reached."""
+        """Sends an alert of the worker's own; while the broker takes none, it waits and tries again."""
         await self._connected.wait()
-        await self._outlet.alerts([Output(0, 0, alert.key, alert)])
+        while True:
+            try:
+                return await self._outlet.alerts([Output(0, 0, alert.key, alert)])
+            except KafkaError as error:
+                count("errors", "tell")
+                log.error("an alert of the worker's own waits: %s", error)
+                await asyncio.sleep(TELL_SECONDS)
 
     def _shell(self, processor: Processor[Any, Any], topic: str, adopt: bool) -> Shell:
         shell = Shell(

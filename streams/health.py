@@ -36,7 +36,7 @@ class Health:
             await web.TCPSite(self._runner, host, int(port)).start()
         except OSError:
             await web.TCPSite(self._runner, host, 0).start()
-            log.warning("%s is taken (another worker?)", self._listen)
+            log.warning("%s is taken (another one of us?)", self._listen)
         log.info("metrics and health on http://%s:%s/", *self._runner.addresses[0][:2])
 
     async def stop(self) -> None:

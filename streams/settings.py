@@ -62,7 +62,9 @@ class Settings:
     ledger_key: str = ""
     """Secret the ledger's records are chained with, 32 characters or more; further ones after a space only verify."""
     listen: str = "127.0.0.1:6060"
-    """Where /metrics, /healthz and /readyz answer; empty turns them off."""
+    """Where a worker's /metrics, /healthz and /readyz answer; empty turns them off."""
+    dispatcher_listen: str = "127.0.0.1:6061"
+    """The same of the dispatcher."""
     partitions: int = 8
     """Of audit.events and audit.findings, when they are created."""
     raw_partitions: int = 4
@@ -234,10 +236,14 @@ def _redis(settings: Settings) -> str:
     return "" if fits else "expected redis://host:port/0, rediss:// for TLS, or unix:///path"
 
 
-def _listen(settings: Settings) -> str:
-    host, _, port = settings.listen.rpartition(":")
-    fits = not settings.listen or (host and port.isdecimal() and int(port) < 65_536)
-    return "" if fits else f"expected host:port or nothing, found {settings.listen!r}"
+def _address_or_nothing(name: str) -> Callable[[Settings], str]:
+    def check(settings: Settings) -> str:
+        text = getattr(settings, name)
+        host, _, port = text.rpartition(":")
+        fits = not text or (host and port.isdecimal() and int(port) < 65_536)
+        return "" if fits else f"expected host:port or nothing, found {text!r}"
+
+    return check
 
 
 def address(text: str) -> tuple[str, int]:
@@ -247,9 +253,8 @@ def address(text: str) -> tuple[str, int]:
 
 
 def _slack_http(settings: Settings) -> str:
-    host, _, port = settings.slack_http.rpartition(":")
-    if settings.slack_http and not (host and port.isdecimal() and int(port) < 65_536):
-        return f"expected host:port or nothing, found {settings.slack_http!r}"
+    if wrong := _address_or_nothing("slack_http")(settings):
+        return wrong
     unsigned = settings.slack_http and not settings.slack_signing_secret
     return "nothing can be trusted there without SLACK_SIGNING_SECRET: set it in the environment" if unsigned else ""
 
@@ -315,7 +320,8 @@ _READ: dict[str, Callable[[Given], Any]] = {
 _CHECKS: dict[str, Callable[[Settings], str]] = {
     "broker": _broker,
     "redis": _redis,
-    "listen": _listen,
+    "listen": _address_or_nothing("listen"),
+    "dispatcher_listen": _address_or_nothing("dispatcher_listen"),
     "slack_http": _slack_http,
     "partitions": _at_least_one("partitions"),
     "raw_partitions": _at_least_one("raw_partitions"),

@@ -121,9 +121,16 @@ def build(
 def build_dispatcher(settings: Settings, dispatch: Dispatch, kept: Kept) -> App:
     """The dispatcher's app: audit.alerts into the outbox, and delivery while its one partition is ours."""
     app = _app("auditwatch-dispatcher", settings)
+    heard: list[bool] = []
+
+    async def missing() -> str | None:
+        return None if heard else "Kafka has not said yet whether this dispatcher delivers or stands by"
+
+    health = Health(settings.dispatcher_listen, missing)
 
     @app.task
     async def background() -> None:
+        await health.start()
         await kept.keep()
 
     @app.agent(_topic(app, ALERTS), name="dispatch")
@@ -136,6 +143,7 @@ def build_dispatcher(settings: Settings, dispatch: Dispatch, kept: Kept) -> App:
 
     @app.on_partitions_assigned.connect
     async def assigned(_app: Any, assigned: Any, **_: Any) -> None:
+        heard[:] = [bool(assigned)]
         log.info("delivering alerts" if assigned else "standing by: another dispatcher delivers")
         await dispatch.owns(bool(assigned))
 
@@ -145,6 +153,7 @@ def build_dispatcher(settings: Settings, dispatch: Dispatch, kept: Kept) -> App:
 
     @app.on_before_shutdown.connect
     async def closing(_app: Any, **_: Any) -> None:
+        await health.stop()
         await dispatch.owns(False)
         await kept.close()
 

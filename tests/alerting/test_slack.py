@@ -221,18 +221,6 @@ async def test_the_token_is_never_shown(server: SlackServer, caplog: pytest.LogC
     assert TOKEN not in "\n".join([*shown, caplog.text])
 
 
-async def test_whoami_names_the_bot_and_posts_nothing(server: SlackServer, notifier: SlackNotifier) -> None:
-    assert await notifier.whoami() == "auditwatch in Example"
-    assert server.posts == []
-
-
-async def test_whoami_with_a_wrong_token(server: SlackServer) -> None:
-    stranger = SlackNotifier("xoxb-wrong", "C1", server.url)
-    with pytest.raises(Permanent, match="invalid_auth; set SLACK_BOT_TOKEN"):
-        await stranger.whoami()
-    await stranger.close()
-
-
 def test_a_base_url_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="AUDITWATCH_SLACK_BASE_URL"):
         SlackNotifier(TOKEN, "C1", "slack.com/api")

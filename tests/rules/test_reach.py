@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from rules.compile import RuleSet
-from rules.reach import MOST_DEPTH, never_fires, seen_fields, unmapped_fields
+from rules.reach import MOST_DEPTH, never_fires, seen_fields
 from tests.rules.conftest import HEAD
 
 RuleSetOf = Callable[..., RuleSet]
@@ -59,11 +59,6 @@ def test_a_rule_about_every_source_reaches_into_records_too(rule_set: RuleSetOf)
     rules = rule_set(rule("s: {raw.z: x, action: y}, condition: s", "{product: auditwatch}"))
     assert [dead.fields for dead in never_fires(rules, SEEN)] == [("z",)]
     assert never_fires(rules, {**SEEN, "okta": {"z"}}) == []
-
-
-def test_the_fields_rules_miss_are_told_by_source(rule_set: RuleSetOf) -> None:
-    rules = rule_set(rule("s: {a: x, z: y}, t: {q: x}, condition: s and not t"))
-    assert unmapped_fields(rules, {**SEEN, "okta": {"a"}}) == {"cloudtrail": ["q", "z"], "okta": []}
 
 
 def test_what_a_record_holds_is_noted_by_path() -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 from audit.event import parse_rfc3339
 from streams.access_grants import SHOWN, Temporary
-from streams.access_report import report_of
 from tests.rules.accessing import DAY, NOON, call, context
+from tests.streams.reported import report_of
 
 GRANT = {"user": "ada", "system": "aws", "role": "aws-admin", "granted_by": "bob", "ticket": "T-9",
          "start": "2026-03-04", "expires": "2026-03-04"}  # fmt: skip

@@ -9,9 +9,10 @@ import pytest
 from audit.context import Context
 from audit.event import Principal
 from streams import access_report
-from streams.access_report import Report, Tally, report_of
+from streams.access_report import Report, Tally
 from streams.snapshots import GAP_PRINCIPALS
 from tests.rules.accessing import DAY, NOON, call, context, git, okta, sso
+from tests.streams.reported import report_of
 
 GRANT = {"user": "ada", "system": "aws", "role": "aws-admin", "start": "2026-03-01", "expires": "2026-03-03"}
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from streams.access_report import Report, report_of
+from streams.access_report import Report
 from streams.access_show import MOST_ROWS, page, parts, text
 from tests.rules.accessing import call, context
+from tests.streams.reported import report_of
 
 NASTY = "<script>alert(1)</script>"
 

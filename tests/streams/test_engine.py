@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaTimeoutError
 from faust.types import TP
 
+from alerting.alert import Alert
 from audit.context import EMPTY
 from detectors.peers import Snapshot
 from detectors.registry import default_model
@@ -19,7 +22,9 @@ from streams.detections import Detections
 from streams.engine import Engine
 from streams.kafka import EVENTS, FINDINGS
 from streams.metrics import counted
+from streams.packet import Output
 from streams.settings import Settings
+from tests.alerting.conftest import an_alert
 from tests.streams.counting import NO_DETECTIONS, adding
 
 NOBODY = Detections(RuleSet(), default_model(), EMPTY)
@@ -74,6 +79,26 @@ async def test_an_assignment_forgets_and_asks_to_rewind_what_has_a_store(engine:
     engine.assigned({TP("audit.raw.okta", 0), TP(EVENTS, 1), TP(FINDINGS, 2)})
     assert set(engine.app.consumer.held) == {TopicPartition(EVENTS, 1), TopicPartition(FINDINGS, 2)}
     assert shell.forgotten == {4}
+
+
+async def test_an_alert_of_its_own_waits_for_a_broker_that_is_away(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[Alert] = []
+
+    class Outlet:
+        async def alerts(self, outputs: Sequence[Output[Alert]]) -> None:
+            tries.extend(output.item for output in outputs)
+            if len(tries) < 3:
+                raise KafkaTimeoutError
+
+    monkeypatch.setattr(module, "TELL_SECONDS", 0.0)
+    engine._outlet = Outlet()  # type: ignore[assignment]
+    engine._connected.set()
+    before = counted("errors", "tell")
+    await engine.tell(an_alert())
+    assert tries == [an_alert()] * 3
+    assert counted("errors", "tell") - before == 2
 
 
 async def test_it_is_ready_when_connected_assigned_and_redis_answers(engine: Engine) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import aiohttp
 import faust
 import pytest
 
@@ -163,6 +165,29 @@ class TestDispatcher:
             "delivering alerts",
             "standing by: another dispatcher delivers",
         ]
+
+    async def test_it_answers_for_metrics_and_is_ready_once_kafka_has_spoken(
+        self, dispatch: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Quiet(Kept):
+            async def keep(self) -> None:
+                return
+
+        settings = replace(SETTINGS, dispatcher_listen="127.0.0.1:0")
+        app = build_dispatcher(settings, dispatch, Quiet(settings, "dispatcher", lambda: 0))
+        caplog.set_level(logging.INFO, "auditwatch.health")
+        (background,) = app._app_tasks
+        await background()
+        (url,) = re.findall(r"http://\S+/", caplog.text)
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"{url}readyz") as answer:
+                assert answer.status == 503
+            await app.on_partitions_assigned.send(set())
+            async with session.get(f"{url}readyz") as answer:
+                assert answer.status == 200
+            async with session.get(f"{url}metrics") as answer:
+                assert "auditwatch_dispatched_total" in await answer.text()
+        await app.on_before_shutdown.send()
 
 
 class TestRun:
