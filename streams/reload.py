@@ -108,7 +108,7 @@ async def keep_reloading(
             count("reloads", "refused")
             gauge("stale", 1)
             log.error("files changed but cannot be used; the rules, model and context from before stay:\n%s", error)
-            await tell(_notice(error, now()))
+            await tell(refusal("reload", "rules, model or context", error.problems, now()))
             continue
         swap(detections)
         count("reloads", "taken")
@@ -118,22 +118,23 @@ async def keep_reloading(
         await took(new)
 
 
-def _notice(error: Refused, now: int) -> Alert:
-    more = len(error.problems) - MOST_REASONS
-    reasons = (*error.problems[:MOST_REASONS], *([f"and {more} more"] if more > 0 else []))
+def refusal(kind: str, what: str, problems: Sequence[str], now: int) -> Alert:
+    """The alert of our own that a change of `what` was refused; the same problems are the same alert."""
+    more = len(problems) - MOST_REASONS
+    place = f"auditwatch:{kind}"
     return Alert(
-        id=stable_id("reload", *error.problems),
+        id=stable_id(kind, *problems),
         time=now,
         severity="medium",
         risk=30,
         principal="auditwatch",
-        entity="auditwatch:reload",
-        title="A change of rules, model or context was refused",
-        summary=f"What changed cannot be used ({len(error.problems)} problems); what ran before runs on.",
+        entity=place,
+        title=f"A change of {what} was refused",
+        summary=f"What changed cannot be used ({len(problems)} problems); what was there before runs on.",
         findings=(),
         event_ids=(),
-        reasons=reasons,
+        reasons=(*problems[:MOST_REASONS], *([f"and {more} more"] if more > 0 else [])),
         attack=(),
         version=Version(),
-        key="auditwatch:reload",
+        key=place,
     )

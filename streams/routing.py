@@ -17,18 +17,17 @@ from alerting.live import Live
 from alerting.route import Routes, Routing
 from alerting.route_read import load_routes
 from alerting.when import Known
-from audit.finding import Version, stable_id
+from audit.finding import stable_id
 from rules import sigma
 from rules.find import everything
 from streams.load import declared, rule_folders
 from streams.metrics import count, gauge
-from streams.reload import Print, fingerprint
+from streams.reload import Print, fingerprint, refusal
 from streams.settings import Settings
 
 log = logging.getLogger("auditwatch.routing")
 
 LOOK_SECONDS = 2.0
-MOST_REASONS = 20
 
 
 def routing_of(settings: Settings, now: int, file: Path | None = None) -> Routing:
@@ -108,7 +107,7 @@ class Watch:
         log.error("the routes changed but cannot be used; those from before stay:\n%s", "\n".join(problems))
         details = {"problem": problems[0], "problems": str(len(problems))}
         await self.write(Decision("routes", "refused", self.clock(), self.by, details))
-        await self.put(_notice(problems, self.clock()))
+        await self.put(refusal("routes", "the routes", problems, self.clock()))
 
 
 def hears(settings: Settings) -> bool:
@@ -125,26 +124,6 @@ def files(settings: Settings) -> list[Path]:
 def hash_of(routing: Routing) -> str:
     """The same for the same routes and mutes."""
     return stable_id(routing.routes)
-
-
-def _notice(problems: Sequence[str], now: int) -> Alert:
-    more = len(problems) - MOST_REASONS
-    return Alert(
-        id=stable_id("routes", *problems),
-        time=now,
-        severity="medium",
-        risk=30,
-        principal="auditwatch",
-        entity="auditwatch:routes",
-        title="A change of the routes was refused",
-        summary=f"What changed cannot be used ({len(problems)} problems); the routes from before stay.",
-        findings=(),
-        event_ids=(),
-        reasons=(*problems[:MOST_REASONS], *([f"and {more} more"] if more > 0 else [])),
-        attack=(),
-        version=Version(),
-        key="auditwatch:routes",
-    )
 
 
 def asks_sources(routes: Routes) -> bool:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from msgspec.structs import replace
 
 from audit.context import EMPTY
-from audit.event import MICROSECONDS, AuditEvent, Principal, Resource
+from audit.event import Resource
 from audit.finding import Finding
 from benchmarks.simulated import context_of, events_of
 from detectors.registry import default_model
@@ -17,14 +16,8 @@ from streams.principal import baseline_key, memory_key
 from streams.replay import Run
 from streams.simulate.organisation import simulate
 from tests.laws.organisation import replayed
+from tests.streams.usual_life import HOUR, at, weeks
 
-MONDAY = 1_767_571_200 * MICROSECONDS
-HOUR = 3_600 * MICROSECONDS
-ALICE = Principal("alice", "Alice", "human", "verified")
-USUAL = AuditEvent(
-    "usual", MONDAY, "okta", "user.authentication.sso", "success", ALICE, resource=Resource("AppInstance", "mail"),
-    source_ip="192.0.2.7", country="DE", asn=64496, user_agent="Mozilla/5.0 (X11; Linux) Firefox/127.0",
-)  # fmt: skip
 TRIP = {"source_ip": "203.0.113.9", "country": "JP", "asn": 64511}
 LAPTOP = {"user_agent": "curl/8.5"}
 
@@ -32,17 +25,6 @@ LAPTOP = {"user_agent": "curl/8.5"}
 @pytest.fixture(scope="module")
 def detections() -> Detections:
     return Detections(RuleSet([]), default_model(), EMPTY)
-
-
-def weeks() -> list[AuditEvent]:
-    """Ten days of the same, every ten minutes, eight hours a day."""
-    times = [day * 1440 + 480 + minute for day in range(10) for minute in range(0, 480, 10)]
-    return [replace(USUAL, id=f"u{minute}", time=MONDAY + minute * HOUR // 60) for minute in times]
-
-
-def at(hours: float, **changes: object) -> AuditEvent:
-    """An event so many hours after those weeks began their eleventh day."""
-    return replace(USUAL, id=f"e{hours}", time=MONDAY + 10 * 24 * HOUR + int(hours * HOUR), **changes)
 
 
 def anomalies(run: Run) -> list[Finding]:

@@ -8,20 +8,14 @@ from msgspec.structs import replace
 
 from audit.context import EMPTY, Context
 from audit.context_schema import Declared, Person
-from audit.event import MICROSECONDS, AuditEvent, Principal, Resource
+from audit.event import AuditEvent, Principal
 from detectors.registry import default_model
 from rules.compile import RuleSet
 from streams.detections import Detections
 from streams.replay import Run
 from streams.timeline import Moment, NobodySuch, concerns, similar, spells, timeline, whose
+from tests.streams.usual_life import ALICE, HOUR, MONDAY, at, weeks
 
-MONDAY = 1_767_571_200 * MICROSECONDS
-HOUR = 3_600 * MICROSECONDS
-ALICE = Principal("alice", "alice@acorn.example", "human", "verified")
-USUAL = AuditEvent(
-    "usual", MONDAY, "okta", "user.authentication.sso", "success", ALICE, resource=Resource("AppInstance", "mail"),
-    source_ip="192.0.2.7", country="DE", asn=64496, user_agent="Mozilla/5.0 (X11; Linux) Firefox/127.0",
-)  # fmt: skip
 PEOPLE = Context(
     Declared(
         users=(
@@ -36,16 +30,6 @@ PEOPLE = Context(
 @pytest.fixture(scope="module")
 def detections() -> Detections:
     return Detections(RuleSet([]), default_model(), EMPTY)
-
-
-def weeks() -> list[AuditEvent]:
-    """Ten days of the same, every ten minutes, eight hours a day."""
-    times = [day * 1440 + 480 + minute for day in range(10) for minute in range(0, 480, 10)]
-    return [replace(USUAL, id=f"u{minute}", time=MONDAY + minute * HOUR // 60) for minute in times]
-
-
-def later(hours: float, **changes: Any) -> AuditEvent:
-    return replace(USUAL, id=f"e{hours}", time=MONDAY + 10 * 24 * HOUR + int(hours * HOUR), **changes)
 
 
 def told(events: list[AuditEvent], detections: Detections, since: int = 0) -> list[Moment]:
@@ -73,7 +57,7 @@ def test_similar_names_are_offered() -> None:
 
 def test_what_is_out_of_the_usual_is_marked_and_the_rest_is_not(detections: Detections) -> None:
     abroad = {"source_ip": "203.0.113.9", "country": "JP", "asn": 64511, "user_agent": "curl/8.5"}
-    moments = told([*weeks(), later(8.5), later(9, **abroad)], detections, MONDAY + 10 * 24 * HOUR)
+    moments = told([*weeks(), at(8.5), at(9, **abroad)], detections, MONDAY + 10 * 24 * HOUR)
     assert [moment.id for moment in moments] == ["e8.5", "e9"]
     usual, strange = moments
     assert not usual.marked
@@ -95,7 +79,7 @@ def test_a_deed_names_every_alert_that_rests_on_it(detections: Detections, monke
 
     monkeypatch.setattr("streams.timeline.Run", Twice)
     abroad = {"source_ip": "203.0.113.9", "country": "JP", "asn": 64511, "user_agent": "curl/8.5"}
-    (strange,) = told([*weeks(), later(9, **abroad)], detections, MONDAY + 10 * 24 * HOUR)
+    (strange,) = told([*weeks(), at(9, **abroad)], detections, MONDAY + 10 * 24 * HOUR)
     assert len(strange.alerts) == 2
     assert strange.alerts[1] == "another"
 
@@ -106,12 +90,12 @@ def test_the_days_before_teach_and_are_not_shown(detections: Detections) -> None
 
 
 def test_nothing_is_new_to_somebody_unknown(detections: Detections) -> None:
-    assert not any(moment.marked for moment in told([later(1), later(2)], detections))
+    assert not any(moment.marked for moment in told([at(1), at(2)], detections))
 
 
 def test_what_was_done_to_somebody_names_who_did_it(detections: Detections) -> None:
-    reset = later(3, actor=Principal("bob", "bob"), target=ALICE, action="user.account.reset_password")
-    other = later(4, actor=Principal("bob", "bob"))
+    reset = at(3, actor=Principal("bob", "bob"), target=ALICE, action="user.account.reset_password")
+    other = at(4, actor=Principal("bob", "bob"))
     assert concerns(reset, "alice")
     assert not concerns(other, "alice")
     (moment,) = told([reset, other], detections)
