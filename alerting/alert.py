@@ -24,8 +24,8 @@ class Alert(msgspec.Struct, frozen=True, gc=False):
     `id` stays the same for the whole episode and `revision` grows with each finding and whatever joins one: the
     highest revision says everything the lower ones said. `findings` holds one representative a detection, gravest
     first; `count` is the number of all findings. `evidence` are the earliest and the latest of
-    its events in brief, `measures` the numbers beyond their usual, each at its highest. One with the resolution
-    EXPLAINED was closed by declared paper.
+    its events in brief, `measures` the numbers beyond their usual, each at its highest. `papers` is what
+    explains any of it; one with the resolution EXPLAINED was closed by it.
     """
 
     id: str
@@ -48,6 +48,7 @@ class Alert(msgspec.Struct, frozen=True, gc=False):
     resolution: str | None = None
     evidence: tuple[EventBrief, ...] = ()
     measures: tuple[Measure, ...] = ()
+    papers: tuple[str, ...] = ()
 
 
 def gravity(alert: Alert) -> tuple[int, int, str]:
@@ -117,6 +118,7 @@ class AlertLine(msgspec.Struct, kw_only=True):
     resolution: str | None = None
     evidence: tuple[BriefLine, ...] | None = None
     measures: tuple[Measure, ...] | None = None
+    papers: tuple[str, ...] | None = None
 
 
 def to_line(alert: Alert) -> bytes:
@@ -163,6 +165,7 @@ def from_line(line: bytes | str) -> Alert:
         resolution=read.resolution,
         evidence=tuple(map(_brief, read.evidence or ())),
         measures=read.measures or (),
+        papers=read.papers or (),
     )
 
 

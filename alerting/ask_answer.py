@@ -21,14 +21,14 @@ from alerting.staff import Staff
 from alerting.store import AlertStore
 from alerting.when import facts_of
 
-WORDS: dict[str, Word] = {"ask.yes": "yes", "ask.no": "no"}
+WORDS: dict[str, Word] = {"case.yes": "yes", "case.no": "no"}
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class Asks:
-    """Handles `ask.*` (`answer`) and `case.ask` (`begin`).
+    """Handles `case.yes`, `case.no` (`answer`) and `case.ask` (`begin`).
 
     `routing` gives the routes of now; `told` hears of each answer that moved a case, as Casework's hooks do of a step.
     """

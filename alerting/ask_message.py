@@ -8,7 +8,7 @@ from alerting.interaction import value_of
 from alerting.slack_message import Message, metadata
 from alerting.slack_text import Block, button, context, header, literal, safe, section
 
-YES, NO, REASON = "ask.yes", "ask.no", "ask.reason"
+YES, NO, REASON = "case.yes", "case.no", "case.reason"
 _LINE, _LINES = 250, 10
 _FINE_PRINT = (
     "Only you can answer. A yes closes this one alert; a no calls the security team at once. "

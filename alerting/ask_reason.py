@@ -24,7 +24,7 @@ from alerting.route import Routing
 from alerting.slack_text import literal, safe, section
 from alerting.store import AlertStore
 
-GIVEN = "ask.reason_given"
+GIVEN = "case.reason_given"
 LONGEST_REASON, LONGEST_TICKET = 1_000, 64
 NOT_CURRENT = "This question is not current any more."
 
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Reasons:
-    """Handles `ask.reason` (`ask`: opens the dialog) and what comes of it (`take`)."""
+    """Handles `case.reason` (`ask`: opens the dialog) and what comes of it (`take`)."""
 
     store: AlertStore
     routing: Callable[[], Routing]

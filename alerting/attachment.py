@@ -22,8 +22,8 @@ from audit.event import MICROSECONDS
 from audit.finding import Severity, Version, at_least, stable_id
 
 WORTH: Severity = "high"
-DELAY = 30 * MICROSECONDS
-"""How long after its message, so that a burst is in it."""
+QUIET, LATEST = 60 * MICROSECONDS, 300 * MICROSECONDS
+"""How long its message must have been left alone, so that a storm is in it; how long it waits for that at most."""
 IN_ALL = 10 * MICROSECONDS
 """How long files may take in all where the dispatcher is to end."""
 REST = 900 * MICROSECONDS
@@ -69,7 +69,7 @@ class Attachments:
         possible = receipt.posted and now >= self.refused and isinstance(self.notifier, Attaching)
         if previous or not (worth and possible):
             return []
-        return [_notice(alert, receipt, now if self.drain else now + DELAY)]
+        return [_notice(alert, receipt, now if self.drain else now + QUIET)]
 
     def turn_of(self, actions: Sequence[Action], busy: Iterable[str]) -> list[Action]:
         """The actions without files while there is a message to deliver, or one is being delivered."""
@@ -93,6 +93,8 @@ class Attachments:
         late = entry.failures >= MOST_FAILURES or (self.drain and now > self.end)
         if late or not isinstance(self.notifier, Attaching):
             return await leave(self.store, entry.alert, now)
+        if (until := await self._quiet_from(entry)) > now and not self.drain:
+            return await self.store.postpone(entry.alert.id, until)
         try:
             left = await bring(self.store, self.notifier, entry, now)
         except Retry as problem:
@@ -110,6 +112,13 @@ class Attachments:
         for each in (lane, channel):  # Slack counts the file as a message of the channel
             self.pauses.rest(each, self.notifier.pace)
         return None
+
+    async def _quiet_from(self, entry: Entry) -> int:
+        """When the file may come: three calls are a minute's worth, so none of its message's own are near."""
+        about, latest = await self.store.get(entry.alert.key), entry.alert.time - QUIET + LATEST
+        if about is None or about.receipt is None:
+            return 0
+        return min(about.receipt.at if about.settled else self.clock(), latest - QUIET) + QUIET
 
 
 def _notice(alert: Alert, receipt: Receipt, due: int) -> Alert:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -18,11 +18,12 @@ from alerting import aftermath, ask_follow, attachment, snooze, thread
 from alerting.case import round_of
 from alerting.console import ConsoleNotifier
 from alerting.desk import Action, Deliver, Gather, Keep, Renew, Silence, Wait, backoff, decide
-from alerting.doubts import Doubts, since
+from alerting.doubts import Doubts, since, unanswered
+from alerting.lease import Lease
 from alerting.live import Deed, Delivered, Live
 from alerting.notifier import Begun, Gone, Notifier, Permanent, Receipt, Retry, WrongChannel
 from alerting.pauses import BURST, EDITS, LOOKS, POSTS, REPEATS, Pauses, limits_of
-from alerting.route import Routing
+from alerting.route import HOUR, Routing
 from alerting.store import AlertStore, Entry, Failure, StoreUnavailable
 from audit.event import MICROSECONDS
 
@@ -32,6 +33,8 @@ POLL = 0.25
 """Seconds between two looks into the outbox; `sleep` may return earlier when something was put in."""
 BREATH = 0.03
 """Seconds for more to come in once something did: in a storm the outbox is not read for every hit."""
+LONG = 60 * MICROSECONDS
+"""Who leaves delivering to another does not wait for what waits longer."""
 MEND = 900.0
 """Seconds until a delivery that needs mending is tried again; doubles up to LONGEST_MEND."""
 LONGEST_MEND = 6 * 3600.0
@@ -49,9 +52,11 @@ async def run(
     drain: bool = False,
     routing: Routing | None = None,
     live: Live | None = None,
+    owner: str = "dispatcher",
 ) -> Delivered:
     """Delivers until `stop` is set or, with `drain`, until each alert is delivered, refused for good or has to wait.
 
+    Of all that share an outbox one delivers, the others wait for it; `owner` must be unlike that of any other.
     `clock` gives microseconds since the epoch; `sleep` takes seconds and may return early. `live` stands for `routing`
     where that may change. While the store is away the loop waits for it; with `drain` it raises instead.
 
@@ -61,7 +66,8 @@ async def run(
     live = live or Live(routing or Routing())
     pauses = Pauses(clock)
     files = attachment.Attachments(store, notifier, clock, pauses, drain)
-    loop = _Loop(store, notifier, clock, sleep, stop, drain, live, pauses, Doubts(live.doubt_after), files)
+    lease, doubts = Lease(store, owner, clock), Doubts(live.doubt_after)
+    loop = _Loop(store, notifier, clock, sleep, stop, drain, live, pauses, doubts, files, lease)
     try:
         while not stop.is_set():
             try:
@@ -75,6 +81,7 @@ async def run(
         await loop.finish()
     finally:
         loop.abandon()
+        await lease.release()
     return loop.done
 
 
@@ -90,6 +97,7 @@ class _Loop:
     pauses: Pauses
     doubts: Doubts
     files: attachment.Attachments
+    lease: Lease
     done: Delivered = field(default_factory=Delivered)
     lanes: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # channel -> the delivery under way
     busy: set[str] = field(default_factory=set)  # alerts being delivered
@@ -97,6 +105,7 @@ class _Loop:
     depth: int = PAGE
     routed: Routing | None = None  # the routes that waits were decided by
     bound: dict[str, str] = field(default_factory=dict)  # alert of the page -> the channel it goes to
+    unseen: set[str] = field(default_factory=set)  # alerts too old for a look to tell whether people were shown them
     broken: dict[str, int] = field(default_factory=dict)  # channel -> until when its alerts go to the fallback
     given_up: set[str] = field(default_factory=set)  # only with drain
     ended: set[str] = field(default_factory=set)  # mutes whose end was told of
@@ -113,6 +122,8 @@ class _Loop:
         """
         self._reap()
         self.live.news.clear()
+        if not await self.lease.hold():
+            return await self._stand_by()
         if self.routed is not self.routing:  # at the start as well: somebody may have mended something
             await self.store.wake()
             self.routed = self.routing
@@ -131,6 +142,18 @@ class _Loop:
             await self._until_news()
         else:
             await self.sleep(self.pauses.until_next(POLL))
+        return False
+
+    async def _stand_by(self) -> bool:
+        """Leaves the outbox to whoever delivers from it; True when, with drain, all that is left has to wait."""
+        if self.drain:
+            now = self.clock()
+            left = decide(await self.store.due(DEEPEST, now), now, self.routing)
+            waits = [one for one in left if isinstance(one, Wait) and (one.planned or one.until > now + LONG)]
+            if not self.lanes and len(waits) == len(left):
+                self._did("waiting", sum(one.planned for one in waits))
+                return True
+        await self.sleep(POLL)
         return False
 
     async def _until_news(self) -> None:
@@ -186,6 +209,8 @@ class _Loop:
     async def _start(self, action: Deliver) -> list[Gather]:
         """Begins a delivery where its channel is free; what the channel's budget does not allow is for its digest."""
         entry, channel = action.entry, self._channel(action)
+        if entry.alert.id in self.unseen and entry.alert.severity != "critical":
+            return [self._instead(action)]
         lane = self.files.lane(entry, channel)
         limits = limits_of(entry, self.doubts.of(entry, channel, self.clock()) is not None)
         if lane in self.lanes or not self.pauses.free(lane, *limits):
@@ -200,6 +225,13 @@ class _Loop:
             self.pauses.take(POSTS, self.notifier.post_pace, BURST)
         self.lanes[lane] = asyncio.create_task(self._deliver(entry, channel), name=entry.alert.id)
         return []
+
+    def _instead(self, action: Deliver) -> Gather:
+        """Its place in a digest; in one of now where the run is to end, since nothing may wait."""
+        now = self.clock()
+        self.unseen.discard(action.entry.alert.id)
+        due = now if self.drain else (now // HOUR + 1) * HOUR
+        return Gather(action.entry, action.channel, action.budget.digest_due if action.budget else due)
 
     def _reap(self) -> None:
         """Forgets the deliveries that ended; raises what one of them could not deal with."""
@@ -235,7 +267,9 @@ class _Loop:
             if previous is None and old:  # no outbox before this one showed it: the next turn decides as it would have
                 return None
             if previous is None:
-                await self.store.begin(entry.alert.id, Begun(channel, self.clock()))
+                begun = await self.store.begin(entry.alert.id, Begun(channel, self.clock()), entry.begun)
+                if not (begun and self.lease.lasts()):  # frozen until somebody else delivered: it is his
+                    return None
             elif previous.revision >= entry.alert.revision and previous.case_version == entry.case.version:
                 return None
             receipt = await self.notifier.deliver(entry.alert, channel, previous, entry.case)
@@ -297,9 +331,18 @@ class _Loop:
             found = {}
         for name, receipt in found.items():
             await self._found(page[name], receipt)
+        if unknown := unanswered(doubts, found):
+            self._unanswered([page[name] for name in unknown], channel)
         self.doubts.answered(doubts, found)
         self.pauses.worked(channel)
         return found.get(entry.alert.id)
+
+    def _unanswered(self, entries: Sequence[Entry], channel: str) -> None:
+        """Too far back to be looked for: what is old is one digest rather than many messages; critical is posted."""
+        old = [one.alert.id for one in entries if one.begun is None and one.alert.severity != "critical"]
+        self.unseen.update(old)
+        text = "channel %s has more messages than one look reads: %d alerts may be shown twice, %d of them in a digest"
+        _log.error(text, channel, len(entries), len(old))
 
     async def _found(self, entry: Entry, receipt: Receipt) -> None:
         """A message nobody noted: ours, or that of an outbox that is no more, which saw to what follows from it."""

@@ -6,13 +6,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from alerting.notice import is_notice
-from alerting.notifier import Begun
+from alerting.notifier import Begun, Receipt
 from alerting.store import Entry
 from audit.event import MICROSECONDS
 
 FARTHEST = 30 * 86_400 * MICROSECONDS
 """How far back one looks for what an outbox that is no more may have shown; Redis keeps what was shown as long."""
 MOST = 16_384
+
+
+class Partly(dict[str, Receipt]):
+    """What a look found that did not get to the end: nothing is known of deliveries before `back_to` (microseconds)."""
+
+    back_to = 0
 
 
 @dataclass(slots=True)
@@ -42,6 +48,12 @@ class Doubts:
         if len(self._absent) > MOST:
             self._absent.clear()
         self._absent.update((name, one.at) for name, one in doubts.items() if name not in found)
+
+
+def unanswered(doubts: Mapping[str, Begun], found: Mapping[str, Receipt]) -> list[str]:
+    """The alerts of which a look says nothing."""
+    back_to = found.back_to if isinstance(found, Partly) else 0
+    return [name for name, one in doubts.items() if name not in found and one.at < back_to]
 
 
 def since(doubts: Mapping[str, Begun], now: int) -> int:

@@ -25,7 +25,7 @@ class Malformed(ValueError):
 class Click(msgspec.Struct, frozen=True):
     """One verified interaction. `at` is in microseconds since the epoch; strings are bounded, not cleaned.
 
-    `action` is "case.ack", "ask.yes", ...: the action_id, for the overflow menu "case." + its option's `do`, for a
+    `action` is "case.ack", "case.yes", ...: the action_id, for the overflow menu "case." + its option's `do`, for a
     dialog its callback_id. `person` is the declared id of the Slack `user` or "", `name` what Slack calls him. `value`
     holds what else the button's JSON says and a dialog's inputs by their action_id. `id` (the trigger) is good for 3 s
     and unique.

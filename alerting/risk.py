@@ -33,6 +33,8 @@ SEEN = 500
 MEASURES = 8
 """Numbers beyond their usual kept per episode, each with its highest value."""
 _REASONS = 30
+PAPERS = 50
+"""Pieces of paper kept per episode."""
 _FINDING_EVENTS, _FINDING_REASONS = 100, 20
 
 
@@ -55,7 +57,8 @@ class Episode(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `seen` and `event_ids` are the smallest ids in order. A rule's finding delivered twice is recognised while its id
     is in `seen`: always up to SEEN findings, beyond that it may be counted again (only `count` and `weight` show it).
     `weight` is the number of findings and of the matches that correlations' findings rest on; `before` and `carry`
-    are the weight and half the unexplained risk of an episode before this one that is no longer kept.
+    are the weight and half the unexplained risk of an episode before this one that is no longer kept. `papers` is what
+    explained any of it, the first PAPERS by name.
     """
 
     index: int
@@ -70,6 +73,7 @@ class Episode(msgspec.Struct, frozen=True, array_like=True, gc=False):
     carry: int = 0
     evidence: tuple[EventBrief, ...] = ()
     measures: tuple[Measure, ...] = ()
+    papers: tuple[str, ...] = ()
 
 
 class RiskState(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -162,6 +166,7 @@ def alert_of(state: RiskState, index: int) -> Alert | None:
         revision=episode.weight + (previous.weight if previous else episode.before),
         evidence=episode.evidence,
         measures=episode.measures,
+        papers=episode.papers,
         status=status,
         resolution=EXPLAINED if status == "resolved" else None,
     )
@@ -178,8 +183,12 @@ def _status(entity: str, left: Sequence[Tally], spared: Sequence[Tally], carry: 
         return "open"
     if _weighed(entity, left, carry) is None:
         return "resolved"
-    closed_before = spared[0].first.time < left[0].first.time and _weighed(entity, spared, carry)
+    closed_before = _earliest(spared) < _earliest(left) and _weighed(entity, spared, carry)
     return "reopened" if closed_before else "open"
+
+
+def _earliest(tallies: Iterable[Tally]) -> int:
+    return min(tally.first.time for tally in tallies)
 
 
 def _weighed(entity: str, tallies: Sequence[Tally], carry: int) -> tuple[int, Severity] | None:
@@ -215,6 +224,7 @@ def _with(episode: Episode, finding: Finding, grown: tuple[int, int], event_ids:
         carry=episode.carry,
         evidence=ends((*episode.evidence, *finding.evidence)) if finding.evidence else episode.evidence,
         measures=_highest((*episode.measures, *finding.measures)) if finding.measures else episode.measures,
+        papers=_merged(episode.papers, [finding.explained], PAPERS) if finding.explained else episode.papers,
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Collection
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,11 +18,12 @@ from alerting.alert import Alert
 from alerting.ask_message import render_ask
 from alerting.ask_notice import is_ask
 from alerting.case import Case
+from alerting.doubts import Partly
 from alerting.interaction import Click
 from alerting.notice import is_notice
-from alerting.notifier import Gone, Receipt, Retry, WrongChannel
+from alerting.notifier import Gone, Permanent, Receipt, Retry, WrongChannel
 from alerting.slack_errors import BLOCKS_REFUSED, CHANNEL_REFUSED, MESSAGE_GONE, Refused, judge
-from alerting.slack_message import EVENT_TYPE, Message, render, safe, without_blocks
+from alerting.slack_message import EVENT_TYPE, NOTICE_TYPE, Message, render, safe, without_blocks
 from alerting.slack_notice import render_notice
 from alerting.thread import Reply
 from audit.event import MICROSECONDS
@@ -29,7 +32,8 @@ from audit.finding import SEVERITIES
 BASE_URL = "https://slack.com/api/"
 TIMEOUT = 10.0
 """Seconds for one call; Slack usually answers in 0.2."""
-HISTORY_PAGE, MOST_PAGES = 200, 25
+HISTORY_PAGE, MOST_PAGES = 200, 45
+"""Slack's advice for one answer; just below the 50 calls a minute it lets one read with."""
 CLOCKS_APART = 120.0
 """Seconds Slack's clock may be behind ours when messages are looked for."""
 
@@ -38,6 +42,11 @@ STEP_TYPE = "auditwatch_step"
 """The metadata of a reply that tells steps of a case."""
 _LONGEST_REPLY = 3000
 _QUIET = {"unfurl_links": False, "unfurl_media": False, "parse": "none", "link_names": False}
+_FAR = 9e9
+
+
+class Cut(Permanent):
+    """There is more than MOST_PAGES pages hold."""
 
 
 class SlackNotifier:
@@ -62,6 +71,7 @@ class SlackNotifier:
         self._buttons = buttons
         self._ids: dict[str, str] = {}
         self._us: dict[str, Any] = {}
+        self._looking = asyncio.Lock()
 
     def __repr__(self) -> str:
         return f"SlackNotifier(channel={self._channel!r}, base_url={self._client.base_url!r})"
@@ -110,6 +120,8 @@ class SlackNotifier:
     async def find(self, alert_ids: Collection[str], channel: str, since: int) -> dict[str, Receipt]:
         """Looks for alerts' messages by their metadata, newest first; of an alert with several the oldest counts.
 
+        Partly where there are more messages than it reads. One look at a time, so that each has a minute's calls.
+
         Raises:
             Retry: Slack is out of reach or limits the rate.
             Permanent: the history cannot be read.
@@ -120,11 +132,16 @@ class SlackNotifier:
             "include_all_metadata": True,
             "limit": HISTORY_PAGE,
         }
-        found: dict[str, Receipt] = {}
-        async for message in self._pages("conversations.history", "messages", where):
-            shown = _receipt_of(message, str(where["channel"]))
-            if shown and shown[0] in alert_ids and await self._ours(message):
-                found[shown[0]] = shown[1]
+        found, last = Partly(), _FAR
+        async with self._looking:
+            try:
+                async for message in self._pages("conversations.history", "messages", where):
+                    last = _seconds(message)
+                    shown = _receipt_of(message, str(where["channel"]))
+                    if shown and shown[0] in alert_ids and await self._ours(message):
+                        found[shown[0]] = shown[1]
+            except Cut:
+                found.back_to = round((last + CLOCKS_APART) * MICROSECONDS)
         return found
 
     async def reply(self, receipt: Receipt, reply: Reply) -> None:
@@ -223,8 +240,9 @@ class SlackNotifier:
             opened = (await self._ask("conversations.open", {"users": channel})).get("channel")
             self._ids[channel] = str(opened.get("id") if isinstance(opened, dict) else channel)
             return self._ids[channel]
-        async for known in self._pages("conversations.list", "channels", {"limit": HISTORY_PAGE}):
-            self._ids[f"#{known.get('name')}"] = self._ids[str(known.get("name"))] = str(known.get("id"))
+        with suppress(Cut):
+            async for known in self._pages("conversations.list", "channels", {"limit": HISTORY_PAGE}):
+                self._ids[f"#{known.get('name')}"] = self._ids[str(known.get("name"))] = str(known.get("id"))
         if channel not in self._ids:
             raise Refused("channel_not_found")
         return self._ids[channel]
@@ -239,6 +257,7 @@ class SlackNotifier:
             cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
             if not cursor:
                 return
+        raise Cut(f"{method} has more than {MOST_PAGES} pages of {HISTORY_PAGE}")
 
     async def _send(self, alert: Alert, message: Message, place: dict[str, str]) -> Receipt:
         try:
@@ -302,9 +321,17 @@ def _message(alert: Alert, case: Case | None) -> Message:
     return render_notice(alert) if is_notice(alert) else render(alert, case)
 
 
+def _seconds(message: dict[str, Any]) -> float:
+    """When a message was posted, by Slack's clock; what does not say so leaves everything before it unknown."""
+    try:
+        return float(message["ts"])
+    except (KeyError, TypeError, ValueError):
+        return _FAR
+
+
 def _receipt_of(message: dict[str, Any], channel: str) -> tuple[str, Receipt] | None:
-    """The alert a message shows, and what stands for it; None where it shows none of ours."""
-    payload = _payload_of(message, EVENT_TYPE)
+    """The alert or notice a message shows, and what stands for it; None where it shows none of ours."""
+    payload = _payload_of(message, EVENT_TYPE) or _payload_of(message, NOTICE_TYPE)
     revision, severity, ts = payload.get("revision"), payload.get("severity"), message.get("ts")
     if not (type(revision) is int and severity in SEVERITIES and ts):
         return None

@@ -6,8 +6,14 @@ from typing import Any
 
 from alerting.notifier import Permanent, Retry
 
-BLOCKS_REFUSED = {"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"}
-"""Codes after which text goes without blocks."""
+BLOCKS_REFUSED = {
+    "invalid_blocks",
+    "invalid_blocks_format",
+    "metadata_too_large",
+    "msg_blocks_too_long",
+    "msg_too_long",
+}
+"""Codes after which text goes without blocks, and shorter."""
 CHANNEL_REFUSED = {
     "channel_not_found",
     "not_in_channel",

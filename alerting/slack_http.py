@@ -1,7 +1,7 @@
 """Clicks over HTTP: signed by Slack, answered at once, worked on afterwards. TLS is the proxy's in front of it.
 
-What is not signed by Slack within five minutes, or was here before, is a 401; what is signed and no interaction a 400;
-nothing anybody sends is a 500.
+What is not signed by Slack within five minutes, was here before, or is signed and no interaction is a 401; nothing
+anybody sends is a 500.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class SlackHttp:
                 self._accept(payload)
         except (Malformed, ValueError) as error:
             _log.warning("a signed request is no interaction: %s", error)
-            return web.Response(status=400, text="no interaction")
+            return web.Response(status=401, text="no interaction")
         return web.Response()
 
     def _turned_away(self, address: str | None) -> None:

@@ -15,6 +15,7 @@ from alerting import story
 from alerting.advice import what_to_do
 from alerting.alert import Alert
 from alerting.case import Case, standing
+from alerting.notice import is_notice
 from alerting.slack_buttons import buttons
 from alerting.slack_text import (
     Block,
@@ -33,9 +34,10 @@ from alerting.slack_text import (
 from alerting.story_numbers import bars, events
 from audit.finding import Severity
 
-__all__ = ["EVENT_TYPE", "SIGN", "Message", "metadata", "render", "safe", "without_blocks"]
+__all__ = ["EVENT_TYPE", "NOTICE_TYPE", "SIGN", "Message", "metadata", "render", "safe", "without_blocks"]
 
-EVENT_TYPE = "auditwatch_alert"
+EVENT_TYPE, NOTICE_TYPE = "auditwatch_alert", "auditwatch_notice"
+"""The metadata of a root message: that of an alert, and of what the desk itself tells."""
 
 SIGN: dict[Severity, str] = {"low": "🔵", "medium": "🟡", "high": "🟠", "critical": "🔴"}
 _HEADER, _LINE, _EVENT, _WHO = 150, 300, 200, 60
@@ -68,7 +70,7 @@ def render(alert: Alert, case: Case | None = None) -> Message:
 def metadata(alert: Alert) -> dict[str, Any]:
     """What the message is found by again; everybody in the workspace can read it."""
     return {
-        "event_type": EVENT_TYPE,
+        "event_type": NOTICE_TYPE if is_notice(alert) else EVENT_TYPE,
         "event_payload": {"alert_id": alert.id, "revision": alert.revision, "severity": alert.severity},
     }
 

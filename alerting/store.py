@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 import msgspec
 from redis.asyncio import Redis
@@ -20,6 +20,7 @@ from alerting.case import Case, case_of
 from alerting.label import Label
 from alerting.notice import is_notice
 from alerting.notifier import Begun, Receipt
+from audit.event import MICROSECONDS
 from audit.finding import SEVERITIES
 
 DELIVERED_KEPT = 30 * 86_400
@@ -73,6 +74,8 @@ class Failure(msgspec.Struct, frozen=True):
     refused: bool = False
 
 
+Before = Begun | Literal["whatever"] | None
+"""What `begin` must find: what the entry was read with; "whatever" is for what only one does at a time."""
 Entries = list[Entry]
 Labels = list[Label]
 
@@ -92,8 +95,11 @@ class AlertStore(Protocol):
         """Notes a delivery; the alert leaves the outbox unless it is not settled: more came in meanwhile."""
         ...
 
-    async def begin(self, alert_id: str, begun: Begun) -> None:
-        """Notes that a first delivery begins: whoever finds this without a receipt looks before delivering again."""
+    async def begin(self, alert_id: str, begun: Begun, before: Before = "whatever") -> bool:
+        """Notes that a first delivery begins: whoever finds this without a receipt looks before delivering again.
+
+        False, and nothing noted, where it was shown meanwhile or another than `before` was begun: give way.
+        """
         ...
 
     async def lost(self, alert_id: str) -> None:
@@ -143,6 +149,14 @@ class AlertStore(Protocol):
         """The verdicts given since then (microseconds), oldest first; `save_case` and `put` write them."""
         ...
 
+    async def hold(self, owner: str, seconds: float, now: int) -> bool:
+        """Takes or renews the lease on delivering for so long; False while it is another's."""
+        ...
+
+    async def release(self, owner: str) -> None:
+        """Gives the lease back, if it is this owner's."""
+        ...
+
 
 class MemoryAlertStore:
     """The outbox of tests, demos and replay; it keeps the last `delivered_kept` delivered alerts."""
@@ -153,6 +167,7 @@ class MemoryAlertStore:
         self._purses: dict[str, set[str]] = {}
         self._labels = label_store.MemoryLabels()
         self._delivered_kept = delivered_kept
+        self._lease = ("", 0)  # whose, until when
 
     async def put(self, alert: Alert) -> bool:
         old = self._entries.get(alert.id)
@@ -184,10 +199,12 @@ class MemoryAlertStore:
             self._delivered[alert_id] = None
             self._forget()
 
-    async def begin(self, alert_id: str, begun: Begun) -> None:
+    async def begin(self, alert_id: str, begun: Begun, before: Before = "whatever") -> bool:
         entry = self._entries.get(alert_id)
-        if entry and not entry.receipt:
-            self._entries[alert_id] = msgspec.structs.replace(entry, begun=begun)
+        if entry is None or entry.receipt or before not in ("whatever", entry.begun):
+            return False
+        self._entries[alert_id] = msgspec.structs.replace(entry, begun=begun)
+        return True
 
     async def lost(self, alert_id: str) -> None:
         entry = self._entries.get(alert_id)
@@ -248,6 +265,17 @@ class MemoryAlertStore:
     async def labels(self, since: int = 0) -> Labels:
         return self._labels.since(since)
 
+    async def hold(self, owner: str, seconds: float, now: int) -> bool:
+        holder, until = self._lease
+        if holder != owner and now < until:
+            return False
+        self._lease = owner, now + round(seconds * MICROSECONDS)
+        return True
+
+    async def release(self, owner: str) -> None:
+        if self._lease[0] == owner:
+            self._lease = ("", 0)
+
     def _undelivered(self) -> Entries:
         return [entry for alert_id, entry in self._entries.items() if alert_id not in self._delivered]
 
@@ -287,6 +315,7 @@ class RedisAlertStore:
         self._root = f"{{{prefix}}}:alert:"
         self._sets = [f"{{{prefix}}}:{name}" for name in ("ready", "waiting", "index", "labels", "labelled")]
         self._purses = f"{{{prefix}}}:spent:"
+        self._lease = f"{{{prefix}}}:lease"
 
     @classmethod
     def connect(cls, url: str, prefix: str = "auditwatch:alerts") -> RedisAlertStore:
@@ -314,8 +343,9 @@ class RedisAlertStore:
         seen = (int(receipt.posted), receipt.case_version, receipt.told)
         await self._run(scripts.RECEIPT, alert_id, alert_id, receipt.revision, blob, DELIVERED_KEPT, *seen)
 
-    async def begin(self, alert_id: str, begun: Begun) -> None:
-        await self._run(scripts.BEGIN, alert_id, msgspec.msgpack.encode(begun))
+    async def begin(self, alert_id: str, begun: Begun, before: Before = "whatever") -> bool:
+        known = before if before == "whatever" else msgspec.msgpack.encode(before) if before else ""
+        return bool(await self._run(scripts.BEGIN, alert_id, msgspec.msgpack.encode(begun), known))
 
     async def lost(self, alert_id: str) -> None:
         await self._run(scripts.LOST, alert_id, alert_id)
@@ -364,6 +394,14 @@ class RedisAlertStore:
             page = ids[start : start + label_store.PAGE]
             found += label_store.read(await self._ask(self._client.hmget(labels, page)))
         return found
+
+    async def hold(self, owner: str, seconds: float, now: int) -> bool:
+        """By the clock of Redis, whatever `now` says: it is one for all who ask."""
+        lasting = round(seconds * 1000)
+        return bool(await self._ask(self._client.eval(scripts.HOLD, 1, self._lease, owner, lasting)))
+
+    async def release(self, owner: str) -> None:
+        await self._ask(self._client.eval(scripts.RELEASE, 1, self._lease, owner))
 
     def _entries(self, rows: Any) -> Entries:
         return [_entry(*row) for row in rows if row[0] is not None]

@@ -85,6 +85,7 @@ return 1
 
 BEGIN = """
 if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('HEXISTS', KEYS[1], 'receipt') == 1 then return 0 end
+if ARGV[2] ~= 'whatever' and (redis.call('HGET', KEYS[1], 'begun') or '') ~= ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], 'begun', ARGV[1])
 return 1
 """
@@ -143,3 +144,15 @@ redis.call('SADD', KEYS[1], ARGV[1])
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 return 1
 """  # KEYS: the purse alone
+
+HOLD = """
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""  # KEYS: the lease alone
+
+RELEASE = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 1
+"""  # KEYS: the lease alone

@@ -1,4 +1,4 @@
-"""The signature of a token (JWT), by PyJWT. Loaded only where an issuer is declared: it costs 11 MB and 60 ms."""
+"""The signature of a token (JWT), by PyJWT. Loaded only where an issuer is declared, for it costs memory and time."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from audit.context import Context
 from audit.event import AuditEvent
 from benchmarks.simulated import context_of, events_of
 from detectors.features import observe
-from detectors.slow import WATCHES, Alarm
+from detectors.slow import WATCHES, Alarm, sorts_of
 from streams.principal import Principal
 from streams.simulate.organisation import simulate
 
@@ -31,7 +31,7 @@ def alarms(events: Iterable[AuditEvent], context: Context) -> Iterator[tuple[Ala
         principal = principals.setdefault(actor.id, Principal.unpack(None, None))
         observation = observe(event, context)
         history = principal.meet(observation)
-        for alarm in principal.slow.see(event, history.new, observation.privileged).alarms:
+        for alarm in principal.slow.see(event, sorts_of(event, history.new, observation.privileged)).alarms:
             yield alarm, actor.id
 
 

@@ -98,24 +98,18 @@ class Slow:
         self.days = Days(stored or Stored())
         self._usual: tuple[Usual | None, ...] | None = None
 
-    def see(self, event: AuditEvent, new: int, privileged: bool) -> Seen:
-        """Counts an event and says what it has completed, or goes on with.
+    def see(self, event: AuditEvent, sorts: tuple[int, ...]) -> Seen:
+        """Counts an event among its `sorts_of`, and says what it has completed or goes on with.
 
-        Args:
-            event: what happened; late events count as today's.
-            new: what is new of it, as `Terms.meet` answers.
-            privileged: whether it is a deed with rights, secrets or logging.
+        Late events count as today's.
         """
         day = event.time // DAY
         if day > self.days.today:
             self._turn(day)
-        if event.outcome not in DONE:
-            return NOTHING
-        sort = sort_of(event.action, event.resource.type if event.resource else "")
-        if not sort and not new:
+        if not sorts:
             return NOTHING
         alarms, goes_on = [], False
-        for each in _sorts(sort, new, privileged):
+        for each in sorts:
             if alarm := self._count(each, event):
                 alarms.append(alarm)
             goes_on = goes_on or self._goes_on(each)
@@ -200,6 +194,20 @@ def slow_finding(alarm: Alarm, event: AuditEvent) -> Finding:
         attack=watch.attack,
         measures=(Measure(f"{watch.deeds} today", round(alarm.today, 1), round(alarm.usual, 1)),),
     )
+
+
+def sorts_of(event: AuditEvent, new: int, privileged: bool) -> tuple[int, ...]:
+    """What an event counts as; nothing where it was not done.
+
+    Args:
+        event: what happened.
+        new: what is new of it, as `Terms.meet` answers.
+        privileged: whether it is a deed with rights, secrets or logging.
+    """
+    if event.outcome not in DONE:
+        return ()
+    sort = sort_of(event.action, event.resource.type if event.resource else "")
+    return _sorts(sort, new, privileged) if sort or new else ()
 
 
 @lru_cache(maxsize=1_024)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from hashlib import blake2b
 
 from audit.event import MICROSECONDS, AuditEvent, rfc3339
-from audit.finding import RISK, Finding, Severity, Version, stable_id
+from audit.finding import RISK, Finding, Severity, Version, at_least, stable_id
 from rules.access import Access, Cause, Decision, Table
 from rules.access_asked import WHOLE, Asked, assumed_role, level
 from rules.access_compile import Row
@@ -28,11 +28,12 @@ def permission_code(access: Access, event: AuditEvent, decision: Decision) -> in
     """64 bits that name what was used without being declared: a detection, an action and, where there are few, a thing.
 
     There are few applications, namespaces, repositories and buckets; of other things only the sensitive are told apart.
-    All that an account does which nobody declared is one permission in each system and account.
+    All that an account does which nobody declared is one permission in each system and account; of those who have left
+    each action is one.
     """
     what = decision.asked
     if what is None:
-        return _code(detection(decision), event.source)
+        return _code(detection(decision), event.source, event.action)
     if decision.cause == "stranger":
         return _code(detection(decision), what.system, what.account)
     few = what.system in _FEW or what.action.startswith("s3:") or access.is_sensitive(what)
@@ -72,6 +73,11 @@ def severity_of(access: Access, event: AuditEvent, decision: Decision) -> Severi
     if _in_a_foreign_place(access, event, decision):
         return "high"
     return "medium" if name != "access.undeclared" or (what is not None and is_powerful(what)) else "low"
+
+
+def may_be_gap(decision: Decision, severity: Severity) -> bool:
+    """Whether what many do may be what the model forgot: nobody went round a decision, nor is anything grave in it."""
+    return decision.kind == "undeclared" and not decision.cause and not at_least(severity, "high")
 
 
 def _in_a_foreign_place(access: Access, event: AuditEvent, decision: Decision) -> bool:

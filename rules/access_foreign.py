@@ -22,7 +22,10 @@ _SYSTEMS = frozenset({"aws", "k8s", "github"})
 
 
 def is_foreign(access: Access, who: str, what: Asked) -> bool:
-    """Whether what something was done to is declared for others, and nothing in it for this declared person."""
+    """Whether what something was done to is declared for others, and nothing in it for this declared person.
+
+    Roles held before or only later count as theirs, too: of a place that was or will be one's own, one knows why.
+    """
     if what.system not in _SYSTEMS or what.resource in ("", WHOLE):
         return False
     key = (who, what.system, what.account, what.resource)

@@ -47,11 +47,8 @@ def is_grant(event: AuditEvent, record: Mapping[str, Any]) -> bool:
 
 
 def change_finding(event: AuditEvent, fit: Fit, context: Context, version: Version) -> Finding | None:
-    """What is wrong with a grant; None where paper explains it, a program made it, or no paper is declared at all."""
-    declared = context.declared
-    if fit.explained or not (declared.tickets or declared.role_changes) or event.actor.kind == "service":
-        return None
-    if context.person(event.actor.id) is None or _foreseen(event, context):
+    """What is wrong with a grant; None where it is left alone, a program made it, or no paper is declared at all."""
+    if not _is_judged(event, context) or left_alone(event, fit, context):
         return None
     flaw = _flaw(event, fit, context)
     return Finding(
@@ -69,6 +66,21 @@ def change_finding(event: AuditEvent, fit: Fit, context: Context, version: Versi
         attack=("T1098",),
         version=version,
     )
+
+
+def left_alone(event: AuditEvent, fit: Fit, context: Context) -> Literal["explained", "stranger"] | None:
+    """Why nothing is said of a grant that is looked at: paper explains or foresees it, or nobody declared its giver."""
+    if not _is_judged(event, context):
+        return None
+    if fit.explained:
+        return "explained"
+    if context.person(event.actor.id) is None:
+        return "stranger"
+    return "explained" if _foreseen(event, context) else None
+
+
+def _is_judged(event: AuditEvent, context: Context) -> bool:
+    return bool(context.declared.tickets or context.declared.role_changes) and event.actor.kind != "service"
 
 
 def _flaw(event: AuditEvent, fit: Fit, context: Context) -> Flaw:

@@ -5,7 +5,7 @@ Actor, action, thing, system, time, state and approval all have to fit. Free tex
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_address, ip_network
 from typing import Literal, NamedTuple
 
@@ -218,14 +218,19 @@ def state_of(ticket: Ticket) -> str:
     return ticket.status.strip().lower().replace(" ", "_").replace("-", "_")
 
 
-def withdrawn(explained: str, tickets: Mapping[str, Ticket]) -> str:
+def withdrawn(explained: str, tickets: Iterable[Ticket]) -> str:
     """What became of the paper that `evidence` named: "" while it stands, else why it explains nothing any more.
 
     A ticket that is not declared any more is an old one, and still explains.
     """
-    named = (tickets.get(word.strip("(),")) for word in explained.split())
-    gone = [ticket for ticket in named if ticket and not stands(ticket)]
-    return f"{gone[0].id} is {gone[0].status or 'not approved any more'}" if gone else ""
+    text = _bare(explained)
+    gone = next((one for one in tickets if not stands(one) and _bare(one.id) in text), None)
+    return f"{gone.id} is {gone.status or 'not approved any more'}" if gone else ""
+
+
+def _bare(text: str) -> str:
+    """The words alone, a blank before and after each."""
+    return f" {' '.join(text.translate(_MARKS).split())} "
 
 
 def _is_somebody(name: str, time: int, desk: Desk) -> bool:
@@ -298,3 +303,6 @@ def _behind(name: str, actor: str, time: int, desk: Desk) -> Iterator[Doubt]:
         yield Doubt("approval", f"the ticket behind it is not declared: {name or 'none'}")
     else:
         yield from standing(ticket, actor, time, desk)
+
+
+_MARKS = str.maketrans("(),", "   ")

@@ -1,17 +1,19 @@
 """The authorization model beside the rules: what it says of a deed becomes a finding, at its first uses in a day.
 
 In observe-only mode, and where so many principals use a permission that rather the model lacks it, nothing is said:
-it is counted, and `auditwatch access report` shows it.
+it is counted, as are later uses in a day, and `auditwatch access report` shows it. What is new beyond the many things
+a principal may be told of in a day is counted too, unless it is grave: much that is harmless hides nothing.
 """
 
 from __future__ import annotations
 
 from audit.finding import at_least
 from rules.access import BESIDE_THE_POINT, access_of
-from rules.access_finding import detection, finding_of, permission_code, severity_of
+from rules.access_finding import detection, finding_of, may_be_gap, permission_code, severity_of
 from rules.fields import View
 from streams.deed import Deed
 from streams.detections import Detections
+from streams.stage import Unheard
 
 
 def judge_access(deed: Deed, view: View, detections: Detections) -> None:
@@ -24,13 +26,16 @@ def judge_access(deed: Deed, view: View, detections: Detections) -> None:
     if decision.kind in BESIDE_THE_POINT:
         return
     code = permission_code(access, view.event, decision)
-    fresh = deed.principal.uses(code, view.event.time)
-    name = detection(decision)
+    use = deed.principal.uses(code, view.event.time)
+    severity = severity_of(access, view.event, decision)
+    why: Unheard | None = None if use == "first" or (use == "surplus" and severity == "high") else use
     if context.declared.observe_only:
-        deed.unheard += [(name, "observed")] if fresh else []
-    elif code in detections.snapshot.gaps and decision.kind == "undeclared":
-        deed.unheard += [(name, "gap")] if fresh else []
+        why = why or "observed"
+    elif code in detections.snapshot.gaps and may_be_gap(decision, severity):
+        why = why or "gap"
     else:
-        severity = severity_of(access, view.event, decision)
-        deed.grave = deed.grave or at_least(severity, "medium" if fresh else "high")
-        deed.findings += [finding_of(access, view, decision, detections.version)] if fresh else []
+        deed.grave = deed.grave or at_least(severity, "high" if why else "medium")
+    if why:
+        deed.unheard.append((detection(decision), why))
+    else:
+        deed.findings.append(finding_of(access, view, decision, detections.version))

@@ -15,7 +15,7 @@ from audit.context_schema import Leave
 from audit.event import MICROSECONDS, AuditEvent, rfc3339
 from audit.finding import SEVERITIES, Severity, Version
 from rules.access import BESIDE_THE_POINT, Access, Decision, access_of
-from rules.access_finding import TITLES, deed_of, detection, permission_code, reasons, severity_of
+from rules.access_finding import TITLES, deed_of, detection, may_be_gap, permission_code, reasons, severity_of
 from rules.change import change_finding, is_grant
 from rules.fields import View
 from rules.paper import papers_of, record_of
@@ -162,7 +162,7 @@ class Tally:
         who = self._who.setdefault(code, set())
         who.add(event.actor.id)
         use.people = len(who)
-        use.gap = use.people >= GAP_PRINCIPALS and decision.kind == "undeclared"
+        use.gap = use.people >= GAP_PRINCIPALS and may_be_gap(decision, use.severity)
         _note(use.principals, plain(event.actor.id, 120))
         if event.resource:
             _note(use.resources, plain(event.resource.name, 120))

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from detectors.slow import slow_finding
-from detectors.slow_deeds import sort_of
+from detectors.slow import slow_finding, sorts_of
 from streams.deed import Deed
 from streams.detections import Detections
 
@@ -17,17 +16,16 @@ from streams.detections import Detections
 def watch(deed: Deed, detections: Detections) -> None:
     """Adds the findings that the deed completes; nothing is kept of whoever nobody authenticated.
 
-    Nor of deeds that paper explains: what was approved is no part of a campaign.
+    Nor of deeds that paper explains: what was approved is no part of a campaign. Paper is asked of nothing else but
+    what would count.
     """
     event = deed.event
     if event.actor.identity == "anonymous":
         return
-    if (
-        sort_of(event.action, event.resource.type if event.resource else "")
-        and deed.ask_paper(detections.context).explained
-    ):
+    sorts = sorts_of(event, deed.new, deed.observation.privileged)
+    if sorts and deed.ask_paper(detections.context).explained:
         return
-    seen = deed.principal.slow.see(event, deed.new, deed.observation.privileged)
+    seen = deed.principal.slow.see(event, sorts)
     deed.goes_on = seen.goes_on
     for alarm in seen.alarms:
         deed.findings.append(msgspec.structs.replace(slow_finding(alarm, event), version=detections.version))

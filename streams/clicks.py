@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 
 from alerting.alert import Alert
 from alerting.ask_answer import Asks
-from alerting.ask_message import REASON
+from alerting.ask_message import NO, REASON, YES
 from alerting.ask_reason import GIVEN, Dialog, Reasons
 from alerting.case import Case
 from alerting.casework import Casework
@@ -98,7 +98,8 @@ def handlers_of(
     return {
         "case": casework.handle,
         "case.ask": asks.begin,
-        "ask": asks.answer,
+        YES: asks.answer,
+        NO: asks.answer,
         REASON: reasons.ask,
         GIVEN: reasons.take,
     }

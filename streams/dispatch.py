@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from uuid import uuid4
 
 from alerting import dispatcher
 from alerting.alert import EXPLAINED, Alert, from_line
@@ -47,7 +50,7 @@ class Dispatch:
     """One outbox and one notifier, delivering while this process owns the partition of audit.alerts.
 
     What is `beside` runs as long, until its event is set: clicks reach the one that delivers, changed routes too.
-    `mend` sees each alert before the outbox does.
+    `heed` sees each alert that is in the outbox now.
     """
 
     def __init__(
@@ -56,20 +59,21 @@ class Dispatch:
         notifier: Notifier,
         live: Live | None = None,
         *beside: Listen,
-        mend: Callable[[Alert], Alert] = lambda alert: alert,
+        heed: Callable[[Alert], Awaitable[object]] | None = None,
     ) -> None:
         self._store = store
-        self._mend = mend
+        self._heed = heed
         self._notifier = notifier
         self._live = live or Live()
         self._beside = beside
         self._running: list[asyncio.Task[None]] = []
         self._stop = asyncio.Event()
+        self._owner = owner()
 
     async def put(self, line: bytes) -> None:
         """Takes one Alert line into the outbox; waits for a store that is away; a line that is no alert is told of."""
         try:
-            alert = self._mend(from_line(line))
+            alert = from_line(line)
         except (ValueError, RecursionError) as error:
             count("errors", "dispatch")
             log.error("a message of audit.alerts is no alert (%s): %.200r", error, line)
@@ -78,6 +82,8 @@ class Dispatch:
             try:
                 if await self._store.put(alert) and alert.resolution == EXPLAINED:
                     count("explained", "alerts")
+                if self._heed:
+                    await self._heed(alert)
                 self._live.news.set()
                 return
             except Exception as error:  # away, out of memory, read-only: an alert waits for whatever mends it
@@ -100,7 +106,8 @@ class Dispatch:
                 await self._notifier.close()  # it opens again where it is used again
 
     async def _deliver(self, stop: asyncio.Event) -> None:
-        await dispatcher.run(self._store, self._notifier, clock=now, sleep=self._nap, stop=stop, live=self._live)
+        store, notifier = self._store, self._notifier
+        await dispatcher.run(store, notifier, clock=now, sleep=self._nap, stop=stop, live=self._live, owner=self._owner)
 
     async def _nap(self, seconds: float) -> None:
         """Sleeps until something is put in, at most so long."""
@@ -119,6 +126,11 @@ async def _kept_up(duty: Listen, stop: asyncio.Event) -> None:
             count("errors", "dispatch")
             log.exception("the dispatcher failed, going on in %s s", PAUSE_SECONDS)
             await asyncio.sleep(PAUSE_SECONDS)
+
+
+def owner() -> str:
+    """A name no other that delivers has."""
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex}"
 
 
 def now() -> int:

@@ -13,7 +13,7 @@ CounterName = Literal[
     "evicted",  # matches and windows of correlations that had no room, or came too late, by topic
     "findings",  # findings emitted by score
     "shadow",  # matches of rules in shadow, by rule
-    "excused",  # matches an exception hides, by rule; access.*: what the model only observes, or lacks
+    "excused",  # matches an exception hides, by rule; access.*: what the model only observes, or lacks, and repeats
     "explained",  # matches declared paper keeps from correlations, by correlation; alerts: revisions it closed
     "compared",  # events scored by a model in the shadow, and findings of either model, by whose they would be
     "alerts",  # alert revisions emitted by correlate

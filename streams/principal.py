@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -27,8 +27,10 @@ HELD = 64
 """Observations that may wait for a verdict; older ones are dropped unlearnt."""
 TAUGHT = 4
 """Of what waits at one time, age alone lets so many be learnt: doing a deed often in a day does not make it usual."""
-UNDECLARED = 64
-"""Permissions nobody declared that are remembered of a principal, with the time of each day's first use."""
+FIRST_USES = 64
+"""Permissions nobody declared whose first use in a day is told and remembered, of a principal: the day's earliest."""
+UNDECLARED = 128
+"""Permissions nobody declared that are remembered of the days before, each with its newest day's first use."""
 HOLD = DAY * MICROSECONDS
 """How long (event time) a suspected event waits before age decides."""
 
@@ -36,6 +38,9 @@ BASELINE_TTL = 120 * DAY
 """Also of the memory beside a baseline: what is held must not be gone before the usual it belongs to."""
 MEMORY_TTL = 8 * DAY
 """Of a memory without a baseline: somebody who never authenticated."""
+
+
+Use = Literal["first", "repeat", "surplus"]
 
 
 class Held(msgspec.Struct, array_like=True, gc=False):
@@ -159,21 +164,23 @@ class Principal:
         """Remembers the strangeness of an event at `time` (µs) if it is the highest of its day."""
         self.peaks = with_peak(self.peaks, time, strangeness)
 
-    def uses(self, permission: int, time: int) -> bool:
+    def uses(self, permission: int, time: int) -> Use:
         """Whether the use of a permission nobody declared (its code) at `time` (µs) is of the first minutes of its day.
 
-        These are as many as events may be late, so that the answer does not depend on the order they come in.
+        These are as many as events may be late, so that the answer does not depend on the order they come in. So long
+        after the day's FIRST_USES-th permission a new one is surplus: not remembered, each of its uses is the same.
         """
         day = time // HOLD
-        for at, (known, first) in enumerate(self.undeclared):
-            if known == permission and first // HOLD == day:
-                if time < first:
-                    self.undeclared[at] = (permission, time)
-                return time <= first + LATENESS
-        self.undeclared.append((permission, time))
-        if len(self.undeclared) > UNDECLARED:
-            del self.undeclared[0]
-        return True
+        today = {known: first for known, first in self.undeclared if first // HOLD == day}
+        first = today.get(permission, time)
+        if permission in today and time >= first:
+            return "first" if time <= first + LATENESS else "repeat"
+        if len(today) >= FIRST_USES and time > max(today.values()) + LATENESS:
+            return "surplus"
+        today[permission] = time
+        told = sorted(today.items(), key=_by_time)[:FIRST_USES]
+        self.undeclared = _settled([*(use for use in self.undeclared if use[1] // HOLD != day), *told])
+        return "first"
 
     def row(self, observation: Observation, now: int, groups: Groups = ()) -> list[float]:
         """The features of an observation made at `now` (µs) against the usual so far, and against that of its peers."""
@@ -226,6 +233,21 @@ class Principal:
         if control.kind == "learn":
             for held in meant:
                 learn_held(self.baseline, held.observation)
+
+
+def _by_time(use: tuple[int, int]) -> tuple[int, int]:
+    return use[1], use[0]
+
+
+def _settled(uses: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The uses, those of days of which nothing can come any more bounded: of each permission the newest, of these the
+    last UNDECLARED. That is the same whenever, and however often, it is done."""
+    over = (max(first for _, first in uses) - LATENESS) // HOLD
+    newest: dict[int, int] = {}
+    for code, first in uses:
+        if first // HOLD < over:
+            newest[code] = max(first, newest.get(code, first))
+    return [*sorted(newest.items(), key=_by_time)[-UNDECLARED:], *(use for use in uses if use[1] // HOLD >= over)]
 
 
 def _concerns(control: Control, held: Held) -> bool:

@@ -1,23 +1,27 @@
-"""Alerts that paper had closed, looked at again: where a ticket was withdrawn since, its alerts are open once more."""
+"""Alerts that paper had closed, looked at again: where a ticket was withdrawn since, its alerts are open once more.
+
+Opening one is a step of its case: what the worker still says of the alert under the old paper does not undo it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-import msgspec
-
 from alerting.alert import EXPLAINED, Alert
+from alerting.case import Case, Step
+from alerting.casework import advance
 from alerting.store import AlertStore
 from audit.context import EMPTY, Context
 from audit.context_schema import Ticket
-from rules.paper_fit import withdrawn
+from rules.paper_fit import stands, withdrawn
 
 log = logging.getLogger("auditwatch.recheck")
 
+US = "auditwatch"
 LOOK_SECONDS = 2.0
 MOST_ALERTS = 5_000
 """The newest alerts that are looked at again after a change of the context."""
@@ -25,11 +29,13 @@ MOST_ALERTS = 5_000
 
 @dataclass(slots=True)
 class Recheck:
-    """Looks whenever the context is another one; `context` gives the one that counts now."""
+    """Looks whenever the context is another one; `context` gives the one that counts now, `clock` microseconds."""
 
     store: AlertStore
     context: Callable[[], Context]
+    clock: Callable[[], int]
     _seen: Context = field(default=EMPTY, init=False)
+    _fallen: Sequence[Ticket] = field(default=(), init=False)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set."""
@@ -38,12 +44,8 @@ class Recheck:
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
 
-    def mend(self, alert: Alert) -> Alert:
-        """An alert that comes in, open where the paper that closed it was withdrawn meanwhile."""
-        return (reopened(alert, self._tickets(), alert.revision) if alert.resolution == EXPLAINED else None) or alert
-
     async def look(self) -> int:
-        """Reopens what rests on withdrawn paper; returns how many alerts that were.
+        """Opens what rests on withdrawn paper; returns how many alerts that were.
 
         Raises:
             StoreUnavailable: it will look again.
@@ -51,33 +53,32 @@ class Recheck:
         context = self.context()
         if context is self._seen:
             return 0
-        tickets = self._tickets()
-        alerts = [entry.alert for entry in await self.store.list(MOST_ALERTS)]
-        again = [found for alert in alerts if (found := reopened(alert, tickets, alert.revision + 1))]
-        for alert in again:
-            log.warning("alert %s is open again: %s", alert.id, alert.reasons[0])
-            await self.store.put(alert)
+        self._fallen = [ticket for ticket in context.declared.tickets if not stands(ticket)]
+        entries = await self.store.list(MOST_ALERTS) if self._fallen else []
+        opened = [await self.heed(entry.alert) for entry in entries]
         self._seen = context
-        return len(again)
+        return sum(opened)
 
-    def _tickets(self) -> dict[str, Ticket]:
-        return {ticket.id: ticket for ticket in self.context().declared.tickets}
+    async def heed(self, alert: Alert) -> bool:
+        """Opens an alert of the outbox if the paper that closed it was withdrawn; whether it did.
+
+        Raises:
+            StoreUnavailable: nothing happened.
+        """
+        reason = fallen(alert, self._fallen)
+        case = await self.store.case(alert.id) if reason else None
+        if case is None or (case.status, case.resolution) != ("resolved", EXPLAINED):
+            return False
+        note = f"{reason}: it explains nothing any more"
+        after = await advance(self.store, alert.id, Step("reopen", US, self.clock(), note), case.version)
+        if isinstance(after, Case):
+            log.warning("alert %s is open again: %s", alert.id, note)
+        return isinstance(after, Case)
 
 
-def reopened(alert: Alert, tickets: Mapping[str, Ticket], revision: int) -> Alert | None:
-    """The alert as one that nothing explains any more; None where its paper stands, or people had it anyway."""
-    if alert.resolution != EXPLAINED:
-        return None
-    reasons = dict.fromkeys(
-        reason for finding in alert.findings if (reason := withdrawn(finding.explained, tickets)) and finding.explained
-    )
-    if not reasons:
-        return None
-    return msgspec.structs.replace(
-        alert,
-        status="reopened",
-        resolution=None,
-        revision=revision,
-        summary=f"{alert.summary} It had been closed as explained.",
-        reasons=(*(f"{reason}: it explains nothing any more" for reason in reasons), *alert.reasons),
-    )
+def fallen(alert: Alert, tickets: Sequence[Ticket]) -> str:
+    """Which of these withdrawn tickets explained any of an alert that paper closed, and how it stands; else ""."""
+    if alert.resolution != EXPLAINED or not tickets:
+        return ""
+    papers = alert.papers or tuple(finding.explained for finding in alert.findings)
+    return next((reason for paper in papers if (reason := withdrawn(paper, tickets))), "")

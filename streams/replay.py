@@ -38,6 +38,8 @@ from streams.ticking import Ticking
 BATCH = 1_000
 NEVER = 1 << 62
 EVENTS = "events"
+UNTOLD = ("observed", "gap", "surplus")
+"""Why it is told at no use of a day: observe_only, a gap of the model, more than there is room for."""
 """The source name of files that hold AuditEvents already: JSON lines, or the trail's Parquet."""
 
 
@@ -70,7 +72,7 @@ class Replay:
     repeats: int = 0
     comparison: Comparison = field(default_factory=Comparison)
     observed: Counter[str] = field(default_factory=Counter)
-    """What the authorization model has to say and does not tell (observe_only, gaps of the model), by detection."""
+    """What the authorization model has to say and does not tell (UNTOLD), by detection."""
 
 
 class Run:
@@ -146,7 +148,7 @@ class Run:
         """Hears of each batch what the worker has no use for."""
         self.result.repeats += verdict.repeats
         self.result.comparison.add(verdict.compared)
-        self.result.observed.update(name for name, why in verdict.unheard if why in ("observed", "gap"))
+        self.result.observed.update(name for name, why in verdict.unheard if why in UNTOLD)
         if self._keep_scores:
             self.result.scores.extend(verdict.scores)
         for finding in verdict.findings:

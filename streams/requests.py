@@ -19,7 +19,7 @@ GRAVE = 60
 RECENT = 7 * DAY
 """Requests older than that are not told of when a worker starts."""
 MOST_TOLD = 50
-"""Unusual requests told of after one change of the context."""
+"""Unusual requests told of at one look: after one change of the context."""
 
 
 class Requests:
@@ -28,23 +28,29 @@ class Requests:
     def __init__(self, tell: Callable[[Alert], Awaitable[None]]) -> None:
         self._tell = tell
         self._before = EMPTY
+        self._waiting: list[Review] = []
 
     async def look(self, detections: Detections, now: int) -> None:
         """Looks at what the context has now; `now` in microseconds since the epoch.
 
-        Told before it is kept: what fails on the way is told again at the next look, under the same id.
+        What there was no room for at one look is told of at the next, the context changed or not, while it is still to
+        be decided. Told before it is forgotten: what fails on the way is told again at the next look, by the same id.
         """
         context = detections.context
-        if context is self._before:
-            return
-        found = await asyncio.to_thread(unusual, context, now - RECENT, self._before)
-        for alert in alerts_of(found, detections.version):
+        if context is not self._before:
+            found = await asyncio.to_thread(unusual, context, now - RECENT, self._before)
+            still = set(context.declared.tickets) if self._waiting else ()
+            self._waiting = _worst_first([*(each for each in self._waiting if each.ticket in still), *found])
+            self._before = context
+        first = self._waiting[:MOST_TOLD]
+        for alert in alerts_of(first, detections.version):
             await self._tell(alert)
-        if len(found) > MOST_TOLD:
+        self._waiting = [each for each in self._waiting if each not in first]  # another look may have been meanwhile
+        if self._waiting:
             log.warning(
-                "%d unusual requests are not told of: `auditwatch tickets review` shows all", len(found) - MOST_TOLD
+                "%d more unusual requests are told of at the next look: `auditwatch tickets review` shows all",
+                len(self._waiting),
             )
-        self._before = context
 
 
 def unusual(context: Context, since: int = 0, before: Context = EMPTY) -> list[Review]:
@@ -53,6 +59,10 @@ def unusual(context: Context, since: int = 0, before: Context = EMPTY) -> list[R
     known = set(before.declared.tickets)
     fresh = (one for one in context.declared.tickets if is_pending(one) and one.opened >= since and one not in known)
     reviews = [each for each in (review(ticket, context) for ticket in fresh) if each.score >= FLAGGED]
+    return _worst_first(reviews)
+
+
+def _worst_first(reviews: Iterable[Review]) -> list[Review]:
     return sorted(reviews, key=lambda each: (-each.score, each.ticket.opened, each.ticket.id))
 
 

@@ -11,7 +11,7 @@ from audit.context_schema import Person
 from audit.finding import at_least
 from detectors.baseline import YOUNG_SECONDS
 from detectors.peers import Snapshot
-from rules.change import change_finding, is_grant
+from rules.change import change_finding, is_grant, left_alone
 from rules.compile import RuleSet
 from rules.correlation import Match, match_of
 from rules.fields import History, View
@@ -35,7 +35,7 @@ def apply_rules(deed: Deed, history: History | None, detections: Detections) -> 
     person = detections.context.person(event.actor.id)
     if history is not None and detections.snapshot.groups:
         team = partial(_team_share, deed, person, history, detections.snapshot)
-        history = History(history.new, history.days, history.idle, team)  # _replace costs twice as much
+        history = History(history.new, history.days, history.idle, team)  # _replace is slower
     view = View(event, record if isinstance(record, dict) else {}, history, person, detections.context)
     errors: list[str] = []
     try:
@@ -65,9 +65,11 @@ def apply_rules(deed: Deed, history: History | None, detections: Detections) -> 
 
 
 def _judge_change(deed: Deed, view: View, detections: Detections) -> None:
-    """What is wrong with a grant, where nothing explains it."""
-    context = detections.context
-    found = change_finding(deed.event, deed.ask_paper(context, view.record), context, detections.version)
+    """What is wrong with a grant, where nothing explains it; where something does, it is counted."""
+    context, fit = detections.context, deed.ask_paper(detections.context, view.record)
+    if why := left_alone(deed.event, fit, context):
+        deed.unheard.append(("change", why))
+    found = change_finding(deed.event, fit, context, detections.version)
     if found and not context.declared.observe_only:
         deed.grave = deed.grave or at_least(found.severity, "medium")
         deed.findings.append(found)

@@ -12,7 +12,7 @@ from streams.store import Entry
 
 Item = TypeVar("Item")
 State = TypeVar("State")
-Unheard = Literal["shadow", "excused", "explained", "observed", "gap"]
+Unheard = Literal["shadow", "excused", "explained", "observed", "gap", "repeat", "surplus", "stranger"]
 
 
 class Message(NamedTuple):

@@ -29,7 +29,7 @@ from streams.commands.common import (
     settings_of,
 )
 from streams.declared import Declared
-from streams.dispatch import Dispatch, notifier_of, now, tell
+from streams.dispatch import Dispatch, notifier_of, now, owner, tell
 from streams.ending import end_on_sigterm
 from streams.kafka import ALERTS, ensure_topics
 from streams.laptop import found
@@ -56,7 +56,8 @@ def command(config: Path | None, lines: str | None, log_level: str) -> None:
     With AUDITWATCH_ROUTES a file says who hears of what and when (`auditwatch route check FILE`).
 
     One dispatcher is active at a time; a second one takes over when the first ends. With --input it ends when all
-    lines are delivered (exit code 1 when some were refused for good); an alert the outbox knows is not shown again.
+    lines are delivered (exit code 1 when some were refused for good), by the active one where there is one; an alert
+    the outbox knows is not shown again.
 
     \b
     Examples:
@@ -84,8 +85,8 @@ def command(config: Path | None, lines: str | None, log_level: str) -> None:
             listener := listener_of(served, store, notifier, current, kept.ledger)
         ):
             beside.append(listener.run)
-        recheck = Recheck(store, company.now)
-        dispatch = Dispatch(store, notifier, live, *beside, company.keep, recheck.run, mend=recheck.mend)
+        recheck = Recheck(store, company.now, now)
+        dispatch = Dispatch(store, notifier, live, *beside, company.keep, recheck.run, heed=recheck.heed)
         run(build_dispatcher(served, dispatch, kept))
 
 
@@ -102,7 +103,7 @@ async def _deliver_lines(settings: Settings, path: str) -> None:
             if isinstance(store, MemoryAlertStore):
                 _at_once(live)
             done = await dispatcher.run(
-                store, notifier, clock=now, sleep=asyncio.sleep, stop=stop, drain=True, live=live
+                store, notifier, clock=now, sleep=asyncio.sleep, stop=stop, drain=True, live=live, owner=owner()
             )
     except ValueError as error:
         raise Unusable(f"{path}: {error}") from error

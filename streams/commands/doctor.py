@@ -23,7 +23,7 @@ from audit.sources import SOURCES
 from detectors.registry import Registry, default_model
 from rules.sigma import load
 from rules.tests import run_tests
-from streams.commands import doctor_slack
+from streams.commands import doctor_slack, doctor_webhook
 from streams.commands.common import PROBLEMS, config_option
 from streams.commands.out import echo_columns, echo_json, json_option
 from streams.dispatch import now
@@ -62,10 +62,10 @@ class Asked(NamedTuple):
 @click.command()
 @config_option
 @click.option("--slack", is_flag=True, help="Also ask Slack about the tokens, their scopes and the channels.")
-@click.option("--send-test", is_flag=True, help="Also post a message to the channel that says it is a test.")
+@click.option("--send-test", is_flag=True, help="Also post an alert that says it is a test, to Slack or the webhook.")
 @json_option
 def command(config: Path | None, slack: bool, send_test: bool, as_json: bool) -> None:
-    """Check Python, settings, context, rules, model, routes, broker, Redis, the trail, the ledger and Slack.
+    """Check Python, settings, context, rules, model, routes, broker, Redis, the trail, the ledger, Slack, the webhook.
 
     Nothing is changed or created, and no secret is shown; only --send-test posts something. One line each: ok, warn or
     fail, with what to do; exit code 1 when something fails.
@@ -103,7 +103,7 @@ def _checks(config: Path | None, asked: Asked) -> Iterator[Check]:
     yield _examined("redis", lambda: _answered(_redis(settings)))
     yield _examined("trail", lambda: _trail(settings.trail))
     yield _examined("ledger", lambda: _answered(_ledger(settings)))
-    yield from _slack(settings, asked)
+    yield from _told_where(settings, asked)
 
 
 def _examined(what: str, examine: Callable[[], Answer]) -> Check:
@@ -273,13 +273,23 @@ async def _ledger(settings: Settings) -> Answer:
     return "ok", f"a key is set, {span.head.seq} records; anchors in {settings.ledger}"
 
 
-def _slack(settings: Settings, asked: Asked) -> Iterator[Check]:
+def _told_where(settings: Settings, asked: Asked) -> Iterator[Check]:
+    """Slack, and a webhook where one is set."""
     routes = _routes_or_none(settings)
     channel = settings.slack_channel or routes.default
+    slack = bool(settings.slack_bot_token and channel)
     known = _examined("slack", lambda: _told(doctor_slack.token(settings, channel, asked.slack)))
     yield known
-    if known.state != "ok":
-        return
+    if slack and known.state == "ok":
+        yield from _slack(settings, routes, asked)
+    if settings.webhook_url:
+        yield _examined("webhook", lambda: doctor_webhook.used(settings, channel))
+        if asked.post and not slack:
+            yield _examined("test", lambda: _answered(doctor_webhook.send_test(settings)))
+
+
+def _slack(settings: Settings, routes: Routes, asked: Asked) -> Iterator[Check]:
+    channel = settings.slack_channel or routes.default
     yield _examined("clicks", lambda: _told(doctor_slack.clicks(settings, asked.slack)))
     if not asked.slack:
         return

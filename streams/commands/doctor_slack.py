@@ -21,12 +21,14 @@ MOST_NAMED = 10
 
 def token(settings: Settings, channel: str, ask: bool) -> Answer | Examination:
     """Is there a bot token, and a channel? `ask`: whose is it?"""
-    bot = settings.slack_bot_token
+    bot, instead = settings.slack_bot_token, "the webhook" if settings.webhook_url else "the dispatcher's terminal"
+    if not bot and not channel and settings.webhook_url:
+        return "ok", f"not set up: alerts go to {instead}"
     if not bot and not channel:
-        return "fail" if ask else "warn", "SLACK_BOT_TOKEN is not set: alerts go to the dispatcher's terminal"
+        return "fail" if ask else "warn", f"SLACK_BOT_TOKEN is not set: alerts go to {instead}"
     if not bot or not channel:
         missing = "AUDITWATCH_SLACK_CHANNEL" if bot else "SLACK_BOT_TOKEN"
-        return "fail", f"{missing} is not set: without both, alerts go to the dispatcher's terminal"
+        return "fail", f"{missing} is not set: without both, alerts go to {instead}"
     if not bot.startswith("xoxb-"):
         return "fail", "SLACK_BOT_TOKEN is no bot token: it begins with xoxb-"
     if not ask:
@@ -89,7 +91,7 @@ def clicks(settings: Settings, ask: bool) -> Answer | Examination:
     if not ways:
         return (
             "warn",
-            "the buttons do nothing: set SLACK_APP_TOKEN (Socket Mode), or slack_http and SLACK_SIGNING_SECRET",
+            "messages have no buttons: set SLACK_APP_TOKEN (Socket Mode), or slack_http and SLACK_SIGNING_SECRET",
         )
     if settings.slack_app_token and not settings.slack_app_token.startswith("xapp-"):
         return "fail", "SLACK_APP_TOKEN is no app-level token: it begins with xapp-"
@@ -115,8 +117,8 @@ async def _listens(settings: Settings, ways: list[str]) -> Answer:
 
 
 async def send_test(settings: Settings, channel: str, now: int) -> Answer:
-    """Does a message arrive? It says that it is a test."""
-    notifier = SlackNotifier(settings.slack_bot_token, channel, settings.slack_base_url)
+    """Does a message arrive? It says that it is a test, and has no buttons: there is no case behind it."""
+    notifier = SlackNotifier(settings.slack_bot_token, channel, settings.slack_base_url, buttons=False)
     try:
         receipt = await notifier.deliver(test_alert(now), channel, None)
     except (Permanent, Retry) as error:

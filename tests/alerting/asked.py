@@ -54,5 +54,5 @@ def a_click(alert: Alert, ask: Ask | None, place: int = 0, **changes: Any) -> Cl
     """The click of the person at a place."""
     user = ask.people[place].slack if ask and place < len(ask.people) else ALICE
     question = question_id(alert.id, ask, place) if ask else "ask:question:none"
-    click = Click("ask.yes", alert.id, 0, user, at=NOON + MINUTE, value={"question": question})
+    click = Click("case.yes", alert.id, 0, user, at=NOON + MINUTE, value={"question": question})
     return msgspec.structs.replace(click, **changes)

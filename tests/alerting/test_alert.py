@@ -13,7 +13,7 @@ from tests.alerting.conftest import NOON, a_finding, an_alert
 
 CONTRACT = {
     *("id", "time", "severity", "risk", "principal", "entity", "title", "summary", "findings", "event_ids", "reasons"),
-    *("attack", "version", "key", "count", "revision", "status", "resolution", "evidence", "measures"),
+    *("attack", "version", "key", "count", "revision", "status", "resolution", "evidence", "measures", "papers"),
 }
 FINDING_CONTRACT = {
     *("id", "time", "kind", "detection", "title", "severity", "risk", "principal", "entity", "event_ids", "reasons"),

@@ -50,7 +50,7 @@ async def ask_of(store: AlertStore, alert: Alert = ALERT) -> Ask:
 
 
 async def say(store: AlertStore, routing: Routing, clock: Clock, word: str, place: int = 0, **changes: Any) -> str:
-    click = a_click(ALERT, await ask_of(store), place, action=f"ask.{word}", at=clock(), **changes)
+    click = a_click(ALERT, await ask_of(store), place, action=f"case.{word}", at=clock(), **changes)
     return (await desk(store, routing).answer(click)).text
 
 
@@ -283,7 +283,7 @@ async def test_clicks_on_questions_that_are_gone(store: AlertStore, clock: Clock
     assert "no such alert" in (await asks.answer(a_click(ALERT, None))).text
     await filled(store, ALERT)
     assert "not current" in (await asks.answer(a_click(ALERT, None))).text
-    assert "another version" in (await asks.answer(a_click(ALERT, None, action="ask.maybe"))).text
+    assert "another version" in (await asks.answer(a_click(ALERT, None, action="case.maybe"))).text
 
 
 async def test_two_answers_at_once_count_as_one(store: AlertStore, clock: Clock) -> None:

@@ -76,7 +76,7 @@ def test_the_question_says_what_was_done_in_the_words_of_the_person_and_not_why_
     assert "31 Jan 12:00 UTC: cloudtrail ConsoleLogin account 1 from 198.51.100.7 (PT)" in shown
     for secret in ("risk", "r-root-login", "rules1", "new country", "T1098"):
         assert secret not in shown, "who is asked may be the attacker"
-    assert actions(body) == ["ask.yes", "ask.no", "ask.reason"]
+    assert actions(body) == ["case.yes", "case.no", "case.reason"]
 
 
 def test_who_answers_for_somebody_hears_why_and_how_to_ask() -> None:
@@ -99,11 +99,11 @@ def test_more_events_than_fit_are_counted_and_failures_are_named() -> None:
 @pytest.mark.parametrize(
     ("end", "status", "buttons"),
     [
-        ("yes", "resolved", ["ask.no"]),
+        ("yes", "resolved", ["case.no"]),
         ("no", "reopened", []),
-        ("nobody", "open", ["ask.yes", "ask.no", "ask.reason"]),
+        ("nobody", "open", ["case.yes", "case.no", "case.reason"]),
         ("nobody", "resolved", []),
-        ("noted", "open", ["ask.no"]),
+        ("noted", "open", ["case.no"]),
         ("", "resolved", []),
     ],
 )
@@ -129,8 +129,8 @@ def test_the_button_says_which_question_it_answers() -> None:
     body = body_of(notices.question(ALERT, ASK, 1, NOON))
     [block] = [block for block in body["blocks"] if block["type"] == "actions"]
     value = block["elements"][1]["value"]
-    [click] = clicks(payload("ask.no", BOB, value), NOON)
-    assert (click.action, click.alert_id, click.user) == ("ask.no", ALERT.id, BOB)
+    [click] = clicks(payload("case.no", BOB, value), NOON)
+    assert (click.action, click.alert_id, click.user) == ("case.no", ALERT.id, BOB)
     begun = asking(Case(ALERT.id), ALERT, ASK)
     assert isinstance(begun, Case)
     assert begun.ask
@@ -180,8 +180,8 @@ async def test_over_real_http_nothing_is_asked_twice(
     await filled(store, ALERT)
     await until(store, notifier, clock, routing, NOON + 5 * MINUTE)
     assert len(direct(server, "D0ALICE")) == 1
-    assert "somebody else" in await _click(store, server, clock, BOB, "D0ALICE", "ask.yes")
-    assert await _click(store, server, clock, ALICE, "D0ALICE", "ask.no") == ""
+    assert "somebody else" in await _click(store, server, clock, BOB, "D0ALICE", "case.yes")
+    assert await _click(store, server, clock, ALICE, "D0ALICE", "case.no") == ""
     server.plan.append(trouble)
     await until(store, notifier, clock, routing, NOON + 20 * MINUTE)
     assert [text[:20] for text in direct(server, "D0ALICE")] == ["💬 Was this you? You "]

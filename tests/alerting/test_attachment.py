@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from alerting.attachment import DELAY, LANE, MOST_FAILURES, Attachments, bring, is_attachment, leave
+from alerting.attachment import LANE, LATEST, MOST_FAILURES, QUIET, Attachments, bring, is_attachment, leave
 from alerting.desk import Deliver, Wait
 from alerting.dispatcher import run
 from alerting.evidence import document
@@ -19,7 +19,7 @@ from audit.brief import EventBrief
 from tests.alerting.conftest import NOON, SECOND, Clock, a_finding, an_alert
 from tests.alerting.slack_server import TOKEN, SlackServer
 
-SHOWN = Receipt(1, "high", "C1", "1.000001", NOON)
+SHOWN = Receipt(1, "high", "C1", "1.000001", NOON - QUIET)
 
 
 class Threads:
@@ -63,14 +63,14 @@ async def test_a_grave_alert_gets_its_file_once_and_later(store: AlertStore, clo
     notifier = Threads()
     files = hand(store, notifier, clock)
     entry = await prepared(store, files)
-    assert entry.alert.time == clock() + DELAY
+    assert entry.alert.time == clock() + QUIET
     await files.deliver(entry, "C1")
     entry = await again(store, entry)
     assert entry.receipt
     assert entry.receipt.message_id == "attached"
     assert notifier.files == [("1.000001", f"alert-{an_alert().id}-revision-1.json")]
     assert not files.pauses.free("C1"), "the file counts as a message of its channel"
-    assert not await store.due(10, clock() + DELAY), "nothing is left to be done"
+    assert not await store.due(10, clock() + QUIET), "nothing is left to be done"
 
 
 def test_what_is_not_worth_a_file_has_none(clock: Clock) -> None:
@@ -92,6 +92,34 @@ async def test_an_upload_that_was_begun_is_never_made_again(store: AlertStore, c
     assert "not known" in await bring(store, notifier, await again(store, entry), clock())
     assert notifier.files == []
     assert (await again(store, entry)).receipt
+
+
+async def test_it_waits_until_its_message_is_left_alone_but_not_for_ever(store: AlertStore, clock: Clock) -> None:
+    """A storm goes on: an edit each half a minute."""
+    notifier = Threads()
+    files = hand(store, notifier, clock)
+    entry, shown = await prepared(store, files), clock()
+    clock.now += QUIET
+    while not notifier.files:
+        revision = 2 + (clock() - shown) // (30 * SECOND)
+        await store.put(an_alert(revision=revision))
+        await store.receipt(an_alert().id, msgspec.structs.replace(SHOWN, revision=revision, at=clock()))
+        await files.deliver(await again(store, entry), "C1")
+        clock.now += 30 * SECOND
+    assert clock() - 30 * SECOND == shown + LATEST
+
+
+async def test_an_edit_that_is_due_comes_before_the_file(store: AlertStore, clock: Clock) -> None:
+    notifier = Threads()
+    files = hand(store, notifier, clock)
+    entry = await prepared(store, files)
+    await store.put(an_alert(revision=2))
+    await files.deliver(entry, "C1")
+    assert notifier.files == []
+    assert (await again(store, entry)).not_before == clock() + QUIET
+    await store.receipt(an_alert().id, msgspec.structs.replace(SHOWN, revision=2))
+    await files.deliver(await again(store, entry), "C1")
+    assert len(notifier.files) == 1
 
 
 @pytest.mark.parametrize("unsure", [False, True])
@@ -159,7 +187,7 @@ async def test_leaving_is_noted(store: AlertStore, clock: Clock) -> None:
     entry = await prepared(store, hand(store, Threads(), clock))
     assert is_attachment(entry.alert)
     await leave(store, entry.alert, clock())
-    assert not await store.due(10, clock() + DELAY)
+    assert not await store.due(10, clock() + QUIET)
 
 
 def test_the_file_is_redacted_printable_and_bounded() -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Collection
+from functools import partial
 from typing import Any
 
 import pytest
 
 from alerting.desk import SETTLE
-from alerting.dispatcher import Delivered
+from alerting.dispatcher import run
+from alerting.doubts import unanswered
+from alerting.live import Delivered
 from alerting.notifier import Begun, Permanent, Receipt, Retry
-from alerting.slack import SlackNotifier
-from alerting.store import AlertStore, Entries, Failure, MemoryAlertStore
-from tests.alerting.conftest import Clock, an_alert
+from alerting.slack import CLOCKS_APART, SlackNotifier
+from alerting.store import AlertStore, Before, Entries, Failure, MemoryAlertStore
+from tests.alerting.conftest import HOUR, NOON, SECOND, Clock, an_alert
 from tests.alerting.scripted import Scripted, Seen, drained, filled
 from tests.alerting.slack_server import TOKEN, SlackServer
 
@@ -43,10 +47,11 @@ class Fragile(MemoryAlertStore):
         await super().receipt(alert_id, receipt)
         self._perhaps("after receipt")
 
-    async def begin(self, alert_id: str, begun: Begun) -> None:
+    async def begin(self, alert_id: str, begun: Begun, before: Before = "whatever") -> bool:
         self._perhaps("begin")
-        await super().begin(alert_id, begun)
+        began = await super().begin(alert_id, begun, before)
         self._perhaps("after begin")
+        return began
 
     async def failed(self, alert_id: str, revision: int, failure: Failure) -> None:
         self._perhaps("failed")
@@ -158,3 +163,48 @@ async def test_a_revoked_token_is_loud_and_loses_nothing(
     assert capsys.readouterr().err.count("CRITICAL") == 3
     assert await drained(store, notifier, clock) == Delivered(3, 0)
     await notifier.close()
+
+
+async def test_a_look_that_is_cut_off_says_how_far_it_got(slack: SlackServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    notifier, ids = SlackNotifier(TOKEN, "C1", slack.url), [an_alert(n).id for n in range(8)]
+    for n in range(8):
+        slack.now = partial(float, NOON / SECOND + 100 * n)
+        await notifier.deliver(an_alert(n), "C1", None)
+    found = await notifier.find(ids, "C1", NOON)
+    assert (set(found), unanswered(dict.fromkeys(ids, Begun("C1", 0)), found)) == (set(ids), [])
+    monkeypatch.setattr("alerting.slack.MOST_PAGES", 1)
+    found = await notifier.find(ids, "C1", NOON)
+    assert set(found) == set(ids[3:])
+    reached = NOON + round((300 + CLOCKS_APART) * SECOND)  # and a few microseconds
+    doubts = {"before": Begun("C1", reached - 1), "after": Begun("C1", reached + SECOND), ids[3]: Begun("C1", NOON)}
+    assert unanswered(doubts, found) == ["before"]
+    await notifier.close()
+
+
+@pytest.mark.parametrize("drain", [True, False])
+async def test_what_a_cut_off_look_did_not_reach_is_one_digest_and_no_flood(
+    slack: SlackServer, clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, drain: bool
+) -> None:
+    monkeypatch.setattr("alerting.slack.MOST_PAGES", 1)
+    old = [an_alert(n, time=NOON - 50 * HOUR + n * SECOND) for n in range(12)]
+    grave = an_alert(50, time=NOON - 50 * HOUR, severity="critical")
+    slack.now = lambda: clock() / SECOND
+    notifier = SlackNotifier(TOKEN, "C1", slack.url)
+    await drained(await filled(MemoryAlertStore(), *old), notifier, clock)
+    assert len(slack.posts) == 12
+    store, stop = await filled(MemoryAlertStore(), *old, grave, an_alert(99, time=clock())), asyncio.Event()
+
+    async def end_of_the_day() -> None:
+        if clock() > NOON + 3 * HOUR:
+            stop.set()
+
+    clock.on_sleep = None if drain else end_of_the_day
+    done = await run(store, notifier, clock=clock, sleep=clock.sleep, stop=stop, drain=drain)
+    await notifier.close()
+    shown = Counter(post["metadata"]["event_payload"]["alert_id"] for post in slack.posts)
+    digests = [name for name in shown if name.startswith("digest:")]
+    assert shown == Counter({one.id: 1 for one in (*old, grave, an_alert(99))} | dict.fromkeys(digests, 1))
+    assert (len(digests), done.gathered) == (1, 7), "the newest five were found"
+    assert await store.due(10, clock()) == []
+    assert caplog.text.count("may be shown twice") == 1
+    assert "channel C1" in caplog.text

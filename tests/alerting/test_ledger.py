@@ -127,6 +127,7 @@ class TestKeys:
 
 async def test_no_ledger_takes_everything() -> None:
     await NO_LEDGER.write(a_decision())
+    assert vars(NO_LEDGER) == {}, "and keeps nothing of it"
 
 
 def test_a_few_words_for_a_log_line() -> None:

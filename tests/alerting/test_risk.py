@@ -345,6 +345,19 @@ def test_an_alert_that_was_open_first_is_not_said_to_be_reopened() -> None:
     assert (alert.status, alert.severity, alert.risk) == ("open", "high", 60)
 
 
+def test_which_came_first_is_read_off_the_earliest_and_not_the_gravest() -> None:
+    early = made(1, hours=0.05, severity="high", detection="b")
+    grave = made(3, hours=0.2, severity="critical", detection="c", risk=90)
+    paper = made(2, hours=0.1, severity="critical", explained=CHG)
+    alert = told(early, grave, paper)
+    assert alert is not None
+    assert (alert.status, alert.severity) == ("open", "critical")
+    small = made(4, severity="high", detection="d", explained=CHG)
+    alert = told(early, made(5, hours=0.3, severity="critical", detection="a", explained=CHG), small)
+    assert alert is not None
+    assert alert.status == "reopened"
+
+
 def test_what_paper_explains_and_deserves_no_alert_makes_none() -> None:
     assert told(made(1, explained=CHG)) is None
 

@@ -7,11 +7,18 @@ from typing import Any
 
 import pytest
 
-from alerting import slack
+from alerting import ask_notice, notice, slack
+from alerting.ask import Ask, Asked
 from alerting.notifier import Gone, Permanent, Receipt, Retry, WrongChannel
 from alerting.slack import SlackNotifier
 from tests.alerting.conftest import NOON, an_alert
 from tests.alerting.slack_server import BOT, TOKEN, SlackServer
+
+NOTICES = (
+    notice.digest(None, "digest:1", "C1", NOON, [an_alert(2)]),
+    notice.raised(an_alert(3), "C1", NOON),
+    ask_notice.question(an_alert(4), Ask((Asked("alice", "U1"),), 60_000_000, "carol", NOON), 0, NOON),
+)
 
 
 @pytest.fixture
@@ -61,6 +68,14 @@ async def test_what_was_posted_is_found_by_its_metadata(server: SlackServer, not
     assert found[an_alert(3).id] == Receipt(4, "critical", "C1", receipts[3].message_id)
     assert await notifier.find(wanted, "C2", NOON) == {}
     assert await notifier.find(wanted, "C1", NOON + 10**9) == {}
+
+
+async def test_what_the_desk_tells_is_no_alert_and_is_found_too(server: SlackServer, notifier: SlackNotifier) -> None:
+    """Who counts root messages of the type auditwatch_alert counts alerts."""
+    receipts = {alert.id: await notifier.deliver(alert, "C1", None) for alert in (an_alert(1), *NOTICES)}
+    kinds = {post["metadata"]["event_payload"]["alert_id"]: post["metadata"]["event_type"] for post in server.posts}
+    assert kinds == {an_alert(1).id: "auditwatch_alert"} | {one.id: "auditwatch_notice" for one in NOTICES}
+    assert await notifier.find(receipts, "C1", NOON) == receipts
 
 
 async def test_a_channel_known_by_name_is_looked_up_to_be_read(server: SlackServer) -> None:
@@ -185,6 +200,18 @@ async def test_blocks_slack_refuses_go_as_text(server: SlackServer, notifier: Sl
     assert len(post["text"].encode()) < 4000
 
 
+@pytest.mark.parametrize("code", ["msg_too_long", "metadata_too_large"])
+async def test_what_is_too_long_for_slack_goes_as_text(server: SlackServer, notifier: SlackNotifier, code: str) -> None:
+    server.plan.append(code)
+    first = await notifier.deliver(an_alert(), "C1", None)
+    assert [post["blocks"] for post in server.posts] == [[]]
+    server.plan.append(code)
+    await notifier.deliver(an_alert(revision=2, title="Grew"), "C1", first)
+    (post,) = server.posts
+    assert (post["blocks"], "Grew" in post["text"]) == ([], True)
+    assert set(await notifier.find({an_alert().id}, "C1", NOON)) == {an_alert().id}, "its metadata still finds it"
+
+
 async def test_text_slack_refuses_too_is_not_tried_for_ever(server: SlackServer, notifier: SlackNotifier) -> None:
     server.plan.extend(["invalid_blocks", "invalid_blocks"])
     with pytest.raises(Permanent, match="invalid_blocks"):
@@ -206,6 +233,7 @@ async def test_a_proxy_in_the_environment_does_not_catch_loopback(
     notifier = SlackNotifier(TOKEN, "C1", server.url)
     await notifier.deliver(an_alert(), "C1", None)
     await notifier.close()
+    assert len(server.posts) == 1
 
 
 async def test_the_token_is_never_shown(server: SlackServer, caplog: pytest.LogCaptureFixture) -> None:

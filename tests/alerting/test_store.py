@@ -188,7 +188,9 @@ async def test_concurrent_puts_keep_the_highest_revision(store: AlertStore) -> N
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["put", "receipt", "failed", "unsure", "postpone", "wake", "begin", "lost", "step", "told"]),
+        st.sampled_from(
+            ["put", "receipt", "failed", "unsure", "postpone", "wake", "begin", "begin anew", "lost", "step", "told"]
+        ),
         st.integers(1, 3),
         st.integers(1, 4),
         st.integers(0, 3),
@@ -217,7 +219,11 @@ def test_memory_and_redis_agree_on_any_story(redis_port: int, story: list[tuple[
                 case "unsure":
                     await store.failed(alert.id, revision, Failure("x", NOON + delay, unsure=True))
                 case "begin":
-                    await store.begin(alert.id, Begun("C1", NOON + delay))
+                    begun = Begun("C1", NOON + delay)
+                    answers.append(await store.begin(alert.id, begun))
+                case "begin anew":
+                    before = Begun("C1", NOON + delay) if delay else None
+                    answers.append(await store.begin(alert.id, Begun("C2", NOON + revision), before))
                 case "lost":
                     await store.lost(alert.id)
                 case "postpone":
@@ -316,6 +322,38 @@ async def test_a_purse_has_its_places_and_whoever_has_one_keeps_it(store: AlertS
     assert await store.spend("2026-01-31:C1", "grave", 2**53)
     assert not await store.spend("2026-01-31:C1", "c", 2)
     assert await store.spend("2026-02-01:C1", "c", 2)
+
+
+async def test_of_two_who_read_the_same_entry_one_begins(store: AlertStore) -> None:
+    alert, first, second, third = an_alert(), Begun("C1", NOON), Begun("C1", NOON + 1), Begun("C1", NOON + 2)
+    assert not await store.begin(alert.id, first, None), "there is no such alert"
+    await store.put(alert)
+    assert sorted(await asyncio.gather(store.begin(alert.id, first, None), store.begin(alert.id, second, None))) == [
+        False,
+        True,
+    ]
+    entry = await store.get(alert.id)
+    assert entry is not None
+    assert entry.begun in (first, second)
+    assert not await store.begin(alert.id, third, None)
+    assert await store.begin(alert.id, third, entry.begun)
+    assert await store.begin(alert.id, first), "whatever there was"
+    await store.receipt(alert.id, shown(alert))
+    assert not await store.begin(alert.id, second, None)
+    assert not await store.begin(alert.id, second)
+
+
+async def test_the_lease_is_one_owners_until_it_is_given_back_or_runs_out(store: AlertStore) -> None:
+    assert await store.hold("a", 60, NOON)
+    assert not await store.hold("b", 60, NOON)
+    await store.release("b")
+    assert not await store.hold("b", 60, NOON), "what is another's is not given back"
+    assert await store.hold("a", 0.3, NOON), "renewed, and shorter"
+    await asyncio.sleep(0.35)
+    assert await store.hold("b", 60, NOON + SECOND)
+    assert not await store.hold("a", 60, NOON + SECOND)
+    await store.release("b")
+    assert await store.hold("a", 60, NOON + SECOND)
 
 
 async def test_redis_forgets_old_purses(redis_store: RedisAlertStore) -> None:

@@ -15,6 +15,7 @@ from detectors.slow import (
     Alarm,
     Slow,
     slow_finding,
+    sorts_of,
 )
 from detectors.slow_days import IDS, Stored
 
@@ -36,7 +37,8 @@ class Life:
         alarms: list[Alarm] = []
         for _ in range(times):
             self.number += 1
-            seen = self.slow.see(self.event(action, outcome), new, new == ACTION_IS_NEW)
+            event = self.event(action, outcome)
+            seen = self.slow.see(event, sorts_of(event, new, new == ACTION_IS_NEW))
             alarms += seen.alarms
             self.going_on.append(seen.goes_on)
         return alarms

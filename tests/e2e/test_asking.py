@@ -111,8 +111,8 @@ async def test_asked_killed_and_answered(own_broker: Broker, tmp_path: Path) -> 
             await until("the question", lambda: told(slack, "D0ALICE"), program=first)
             first.kill()
             second = await working(place)
-            assert await click(slack, listen, BOB, "D0ALICE", "ask.yes") == 200
-            assert await click(slack, listen, ALICE, "D0ALICE", "ask.yes") == 200
+            assert await click(slack, listen, BOB, "D0ALICE", "case.yes") == 200
+            assert await click(slack, listen, ALICE, "D0ALICE", "case.yes") == 200
             await until("the outcome", lambda: "You said yes" in told(slack, "D0ALICE")[0], program=second)
             assert [user for user, _ in slack.whispers] == [BOB]
             [label] = await fetch(place.settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import sys
 import time
 from pathlib import Path
 
@@ -66,7 +66,5 @@ async def test_nearly_every_alert_is_in_slack_within_three_tenths_of_a_second(
     with house(own_broker, tmp_path) as place:
         times = sorted(await took(place, COUNT))
     p50, p99 = times[len(times) // 2], times[int(0.99 * len(times))]
-    logging.getLogger(__name__).warning(
-        "p50 %.0f ms, p99 %.0f ms, slowest %.0f ms", *(t * 1000 for t in (p50, p99, times[-1]))
-    )
+    sys.stdout.write(f"p50 {p50 * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms, slowest {times[-1] * 1000:.0f} ms\n")
     assert p99 <= BUDGET

@@ -132,6 +132,11 @@ class TestCode:
             known, request("ada", "get", "secrets", "web/b")
         )
 
+    def test_of_those_who_have_left_each_action_is_one(self, tmp_path: Path) -> None:
+        known = context(tmp_path)
+        assert self.code(known, call("cy", on="a")) == self.code(known, call("cy", on="b"))
+        assert self.code(known, call("cy")) != self.code(known, call("cy", "iam:ListUsers", ""))
+
     def test_all_a_stranger_does_in_an_account_is_one(self, tmp_path: Path) -> None:
         known = context(tmp_path)
         code = self.code(known, call("aws:x"))

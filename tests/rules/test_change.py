@@ -9,7 +9,7 @@ from audit.context import Context
 from audit.context_schema import Declared, End, Moment, Person, Role, RoleChange, Ticket
 from audit.event import AuditEvent, Principal, Resource, parse_rfc3339
 from audit.finding import Finding, Version
-from rules.change import change_finding, is_grant
+from rules.change import change_finding, is_grant, left_alone
 from rules.paper import NONE, Fit, papers_of
 from rules.paper_fit import Kind
 
@@ -136,6 +136,28 @@ def test_programs_and_strangers_are_left_to_the_rules() -> None:
     robot = given(actor=Principal("helper", "helper", "service", "verified"))
     assert told(robot, company(OTHER)) is None
     assert told(given(by="okta:eve"), company(OTHER)) is None
+
+
+def test_why_a_grant_is_left_alone() -> None:
+    def why(event: AuditEvent, context: Context) -> str | None:
+        return left_alone(event, papers_of(context).explain(event, {}), context)
+
+    change = RoleChange(user="ada", system="okta", role="wiki", effective=Moment(TIME))
+    robot = given(actor=Principal("helper", "helper", "service", "verified"))
+    assert why(given(), company(ticket())) == "explained"
+    assert why(given(), company(OTHER, role_changes=(change,))) == "explained"
+    assert why(given(by="okta:eve"), company(OTHER)) == "stranger"
+    assert [why(given(), company(OTHER)), why(given(), company()), why(robot, company(OTHER))] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("status", "approver", "flaw"), [("approved", "bob", "self_approved"), ("rejected", "lead", "refused")]
+)
+def test_whose_ticket_it_is_may_not_fit_either(status: str, approver: str, flaw: str) -> None:
+    """Nobody but whose desk it is may act on it: that is one more thing wrong, not an excuse."""
+    found = told(given(by="bob"), company(ticket(status=status, approver=approver)))
+    assert found is not None
+    assert found.detection == f"change.{flaw}"
 
 
 @pytest.mark.parametrize(

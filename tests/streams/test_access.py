@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -25,7 +26,7 @@ from streams.access import judge_access
 from streams.deed import Deed
 from streams.detections import Detections
 from streams.packet import mark
-from streams.principal import UNDECLARED, Principal, memory_key, undeclared_in
+from streams.principal import FIRST_USES, UNDECLARED, Principal, Use, memory_key, undeclared_in
 from streams.replay import Run
 from streams.ruling import apply_rules
 from streams.snapshots import GAP_PRINCIPALS, of_values
@@ -67,7 +68,8 @@ def test_what_nobody_declared_becomes_a_finding_at_its_first_uses_in_a_day(detec
     assert [finding.detection for finding in first.findings] == ["access.undeclared"]
     assert first.findings[0].version == detections.version
     assert judged(ada, call(on="q", time=NOON + LATENESS), detections).findings
-    assert judged(ada, call(on="q", time=NOON + LATENESS + 1), detections).findings == []
+    again = judged(ada, call(on="q", time=NOON + LATENESS + 1), detections)
+    assert (again.findings, again.unheard) == ([], [("access.undeclared", "repeat")])
     assert judged(ada, call(on="acorn-finance-x", time=NOON + LATENESS + 1), detections).findings  # another permission
     assert judged(ada, call(on="q", time=NOON + DAY), detections).findings
     assert judged(ada, call(), detections).findings == []
@@ -98,6 +100,55 @@ def test_what_so_many_use_is_a_gap_of_the_model(detections: Detections) -> None:
     assert judged(Principal.unpack(None, None), call("cy"), wide).findings  # who has left is no gap
 
 
+def test_who_goes_round_a_decision_or_is_in_a_place_of_others_is_no_gap(tmp_path: Path) -> None:
+    """However many do."""
+    grant = {"system": "aws", "role": "aws-admin", "start": "2026-03-01", "expires": "2026-03-09"}
+    role = {"name": "aws-night", "system": "aws", "actions": ["*"], "resources": ["night-*"]}
+    known = context(
+        tmp_path,
+        temporary_grants=[{**grant, "user": "eve", "granted_by": "eve"}],
+        plus_users=[{"id": "owl", "roles": ["aws-night"]}],
+        plus_roles=[{**role, "conditions": {"hours": "22:00-23:00"}}],
+    )
+    for seen, name in (
+        (call("aws:legacy"), "access.stranger"),
+        (call("eve", on="q"), "access.self_granted"),
+        (call("owl", on="night-x"), "access.condition"),
+        (call(on="acorn-finance-x"), "access.undeclared"),
+    ):
+        access = access_of(known)
+        code = permission_code(access, seen[0], access.decide(*seen))
+        wide = under(known, tmp_path).with_snapshot(Snapshot(made=1, gaps=(code,)))
+        deed = judged(Principal.unpack(None, None), seen, wide)
+        assert [finding.detection for finding in deed.findings] == [name]
+
+
+def test_of_somebody_who_has_left_each_kind_of_deed_is_told(detections: Detections) -> None:
+    cy = Principal.unpack(None, None)
+    assert judged(cy, call("cy", on="q"), detections).findings
+    assert judged(cy, call("cy", on="q", time=NOON + DAY // 3), detections).findings == []
+    assert judged(cy, call("cy", "iam:CreateUser", "q", time=NOON + DAY // 3), detections).findings
+
+
+def test_beyond_so_many_a_day_only_what_is_grave_is_told_and_the_rest_is_counted(detections: Detections) -> None:
+    ada = Principal.unpack(None, None)
+    for number in range(FIRST_USES):
+        assert ada.uses(number, NOON) == "first"
+    late = NOON + LATENESS + 1
+    deed = judged(ada, call(on="q", time=late), detections)
+    assert (deed.findings, deed.unheard) == ([], [("access.undeclared", "surplus")])
+    for time in (late, late + DAY // 3):
+        deed = judged(ada, call(on="acorn-finance-x", time=time), detections)
+        assert (len(deed.findings), deed.unheard, deed.grave) == (1, [], True)
+    assert judged(ada, call(on="q", time=NOON + DAY), detections).findings
+
+
+def test_each_is_told_once_a_day_however_many_there_are(detections: Detections) -> None:
+    ada = Principal.unpack(None, None)
+    rounds = [ada.uses(code, NOON + 2 * LATENESS * number) for number in range(10) for code in range(FIRST_USES + 1)]
+    assert rounds.count("first") == FIRST_USES + 1
+
+
 def test_without_declared_roles_the_model_is_silent(tmp_path: Path) -> None:
     bare = under(context(tmp_path, roles=[], users=[{"id": "ada"}]), tmp_path)
     assert judged(Principal.unpack(None, None), call(on="q"), bare).findings == []
@@ -110,10 +161,50 @@ def test_what_was_used_survives_the_store_and_is_bounded(detections: Detections)
     again = Principal.unpack(None, stored)
     assert judged(again, call(on="q", time=NOON + DAY // 3), detections).findings == []
     assert len(undeclared_in(stored)) == 1
-    for number in range(3 * UNDECLARED):
-        again.uses(number, 1)
-    assert len(again.undeclared) == UNDECLARED
     assert undeclared_in(None) == []
+
+
+@pytest.mark.parametrize("step", [DAY, -DAY, 1, 0, DAY // 100])
+def test_how_many_are_remembered_is_bounded_whenever_they_come(step: int) -> None:
+    ada = Principal.unpack(None, None)
+    for number in range(400):
+        ada.uses(hash(str(number)), NOON + 9 * DAY + number // 2 * step)
+        ada.uses(hash(str(number)), NOON)
+    assert len(ada.undeclared) <= UNDECLARED + 2 * FIRST_USES
+    full = Principal.unpack(None, None)
+    full.undeclared = [(2**64 - 1, 2**62)] * (UNDECLARED + 2 * FIRST_USES)
+    assert sum(len(entry.value) for entry in full.pack("ada")) < 6_000
+
+
+def test_what_is_used_day_after_day_leaves_room_for_what_was_used_last_week() -> None:
+    ada = Principal.unpack(None, None)
+    ada.uses(7, NOON)
+    for day in range(1, 8):
+        for code in range(100, 100 + FIRST_USES):
+            ada.uses(code, NOON + day * DAY)
+    assert (7, NOON) in ada.undeclared
+
+
+def test_a_day_is_settled_once_nothing_of_it_can_come_any_more() -> None:
+    """Or what had room in it for a moment would be forgotten of the days before."""
+    midnight = NOON + 5 * DAY // 2
+    ada, bob = Principal.unpack(None, None), Principal.unpack(None, None)
+    with patch("streams.principal.FIRST_USES", 1):
+        for code, time in ((7, NOON), (5, midnight + 1), (7, midnight - 1), (8, midnight - 2)):
+            ada.uses(code, time)
+        for code, time in ((7, NOON), (8, midnight - 2), (7, midnight - 1), (5, midnight + 1)):
+            bob.uses(code, time)
+    assert sorted(ada.undeclared) == sorted(bob.undeclared) == [(5, midnight + 1), (7, NOON), (8, midnight - 2)]
+
+
+def test_a_memory_with_an_entry_for_each_code_and_day_is_read() -> None:
+    old = Principal.unpack(None, None)
+    old.undeclared = [(code, NOON + day * DAY) for day in range(8) for code in range(8)]
+    stored = {entry.key: entry.value for entry in old.pack("ada")}[memory_key("ada")]
+    ada = Principal.unpack(None, stored)
+    assert ada.uses(3, NOON + 7 * DAY + LATENESS + 1) == "repeat"
+    assert ada.uses(9, NOON + 8 * DAY) == "first"
+    assert len(ada.undeclared) == 9
 
 
 def test_an_older_memory_has_none_of_it() -> None:
@@ -126,8 +217,28 @@ def test_which_uses_are_told_does_not_depend_on_the_order_they_come_in(times: li
     ordered = sorted(times)
     late = sorted(times, key=lambda time: time + random.randrange(LATENESS))
     one, other = Principal.unpack(None, None), Principal.unpack(None, None)
-    assert {time for time in ordered if one.uses(7, time)} == {time for time in late if other.uses(7, time)}
+    assert {time: one.uses(7, time) for time in ordered} == {time: other.uses(7, time) for time in late}
     assert sorted(one.undeclared) == sorted(other.undeclared)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 40 * 3), st.integers(0, 7)), min_size=30, max_size=80, unique=True),
+    st.randoms(use_true_random=False),
+)
+def test_nor_where_there_are_more_than_there_is_room_for(uses: list[tuple[int, int]], random: Random) -> None:
+    """Over three midnights, of forty steps each."""
+    made = sorted((step // 40 * DAY + (step % 40 - 20) * LATENESS // 4, code) for step, code in uses)
+    made = [use for use in made if use[0] >= 0]
+    late = sorted(made, key=lambda use: use[0] + random.randrange(LATENESS))
+
+    def told(order: list[tuple[int, int]]) -> tuple[dict[tuple[int, int], Use], list[tuple[int, int]]]:
+        principal = Principal.unpack(None, None)
+        answers = {(time, code): principal.uses(code, time) for time, code in order}
+        principal.uses(99, 99 * DAY)
+        return answers, sorted(principal.undeclared)
+
+    with patch("streams.principal.FIRST_USES", 3), patch("streams.principal.UNDECLARED", 4):
+        assert told(made) == told(late)
 
 
 def test_rules_may_ask_for_the_decision(tmp_path: Path) -> None:
@@ -151,7 +262,7 @@ class TestRuns:
 
     def wave(self, day: int) -> list[Any]:
         return [
-            call(f"user-{number}", on="acorn-finance-wave", id=f"{day}-{number}", time=NOON + day * DAY + number)
+            call(f"user-{number}", on="acorn-wave", id=f"{day}-{number}", time=NOON + day * DAY + number)
             for number in range(GAP_PRINCIPALS + 2)
         ]
 

@@ -53,12 +53,14 @@ def test_it_is_the_same_whatever_the_order(tmp_path: Path) -> None:
 
 def test_what_so_many_use_is_a_gap_and_comes_last(tmp_path: Path) -> None:
     people = [{"id": f"u{number}"} for number in range(GAP_PRINCIPALS)]
-    deeds = [call(person["id"], on="acorn-finance-x") for person in people]
+    deeds = [call(person["id"], on="acorn-else") for person in people]
     report = reported(context(tmp_path, plus_users=people), *deeds, call(on="q"))
     assert [use.gap for use in report.uses] == [False, True]
-    assert [use.permission for use in report.of("access.undeclared", gap=True)] == ["s3:GetObject on acorn-finance-x"]
+    assert [use.permission for use in report.of("access.undeclared", gap=True)] == ["s3:GetObject on acorn-else"]
     fewer = reported(context(tmp_path, plus_users=people), *deeds[1:])
     assert not fewer.uses[0].gap
+    grave = [call(person["id"], on="acorn-finance-x") for person in people]
+    assert not reported(context(tmp_path, plus_users=people), *grave).uses[0].gap
 
 
 def test_each_kind_of_breach_has_its_own_detection(tmp_path: Path) -> None:

@@ -81,10 +81,10 @@ async def test_an_answer_reaches_case_people_label_and_baseline(
     board, desk = Board(clock), Desk(store, clock, routing, monkeypatch)
     await filled(store, ALERT)
     await until(store, board, clock, routing, NOON + 5 * MINUTE)
-    await desk.press(f"ask.{word}", BOB, await question(store))
+    await desk.press(f"case.{word}", BOB, await question(store))
     assert desk.whispers == [(BOB, "This question is for somebody else: only the person it was put to can answer it.")]
     assert desk.sent == []
-    await desk.press(f"ask.{word}", ALICE, await question(store))
+    await desk.press(f"case.{word}", ALICE, await question(store))
     assert [(control.kind, control.principal, control.by) for control in desk.sent] == [(kind, "alice", "alice")]
     await until(store, board, clock, routing, NOON + 10 * MINUTE)
     assert [label.how for label in await store.labels()] == ["asked"]
@@ -119,10 +119,10 @@ async def test_a_reason_is_noted_closes_nothing_and_reaches_whoever_answers_for_
     board, desk = Board(clock), Desk(store, clock, routing, monkeypatch)
     await filled(store, ALERT)
     await until(store, board, clock, routing, NOON + 5 * MINUTE)
-    await desk.press("ask.reason", BOB, await question(store))
+    await desk.press("case.reason", BOB, await question(store))
     assert desk.dialogs == []
     assert desk.whispers == [(BOB, "This question is for somebody else: only the person it was put to can answer it.")]
-    await desk.press("ask.reason", ALICE, await question(store))
+    await desk.press("case.reason", ALICE, await question(store))
     [view] = desk.dialogs
     await desk.submit(view, BOB, reason="I say so")
     assert len(desk.whispers) == 2
@@ -139,7 +139,7 @@ async def test_a_reason_is_noted_closes_nothing_and_reaches_whoever_answers_for_
     assert told.reasons == (case.note,)
     await until(store, board, clock, routing, NOON + 50 * MINUTE)
     assert board.told(BOB)[-1].id.startswith("ask:question:"), "a reason does not stop the clock"
-    await desk.press("ask.no", ALICE, await question(store))
+    await desk.press("case.no", ALICE, await question(store))
     denied = await store.case(ALERT.id)
     assert denied
     assert denied.status == "reopened", "a no counts at any time"
@@ -153,8 +153,8 @@ async def test_a_reason_for_what_is_closed_is_not_needed(
     board, desk = Board(clock), Desk(store, clock, routing, monkeypatch)
     await filled(store, ALERT)
     await until(store, board, clock, routing, NOON + 5 * MINUTE)
-    await desk.press("ask.reason", ALICE, await question(store))
-    await desk.press("ask.yes", ALICE, await question(store))
+    await desk.press("case.reason", ALICE, await question(store))
+    await desk.press("case.yes", ALICE, await question(store))
     await desk.submit(desk.dialogs[0], ALICE, reason="late")
     assert "has closed it already" in desk.whispers[-1][1]
 

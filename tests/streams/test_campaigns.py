@@ -104,18 +104,55 @@ def test_nothing_is_kept_of_whom_nobody_authenticated() -> None:
     assert principal.slow.days.today == -1
 
 
-def test_what_paper_explains_is_no_part_of_a_campaign() -> None:
+def papered(resource: str = "exports") -> Detections:
     ticket = Ticket(
         id="CHG-1", type="change", requester="alice", subject="alice", approver="bob", system="aws",
-        resource="exports", opened=Moment(MONDAY - DAY), approved_at=Moment(MONDAY - DAY), status="approved",
+        resource=resource, opened=Moment(MONDAY - DAY), approved_at=Moment(MONDAY - DAY), status="approved",
         window_end=End(MONDAY + 99 * DAY),
     )  # fmt: skip
     context = Context(Declared(users=(Person(id="alice"), Person(id="bob")), tickets=(ticket,)))
+    return Detections(RuleSet(), default_model(), context)
+
+
+def builder(principal: Principal, new: int, action: str) -> Iterator[Deed]:
+    """Ten days of old deeds, then three of a dozen that are new somehow."""
+    for number, count in enumerate([1] * 10 + [12] * 3):
+        for second in range(count):
+            one = deed(principal, MONDAY + number * DAY + second * 60_000_000)
+            record = b'{"eventSource": "rds.amazonaws.com"}'
+            one.event = replace(one.event, action=action if count > 1 else "DescribeDBInstances", raw=record)
+            one.observation = replace(one.observation, privileged=count > 1)
+            one.new = new if count > 1 else 0
+            yield one
+
+
+@pytest.mark.parametrize(("new", "detection"), [(2, "slow.reach"), (1, "slow.creep")])
+def test_nor_is_what_is_new_on_paper(new: int, detection: str) -> None:
+    """Things never touched before, and privileged deeds never done."""
+    loud, quiet = (list(builder(Principal.unpack(None, None), new, "CreateDBInstance")) for _ in range(2))
+    for one in loud:
+        watch(one, papered("another"))
+    assert {finding.detection for finding in findings(loud)} == {detection}
+    for one in quiet:
+        watch(one, papered("exports"))
+        one.take(suspected=False)
+    assert findings(quiet) == []
+    assert not any(one.goes_on or one.held for one in quiet)
+
+
+def test_paper_is_asked_only_of_what_would_count() -> None:
+    one = deed(Principal.unpack(None, None), MONDAY)
+    one.event = replace(one.event, action="DescribeDBInstances")
+    watch(one, papered())
+    assert one.fit is None
+
+
+def test_what_paper_explains_is_no_part_of_a_campaign() -> None:
     principal = Principal.unpack(None, None)
     deeds = list(insider(principal))
     for one in deeds:
         one.event = replace(one.event, raw=b'{"eventSource": "s3.amazonaws.com"}')
-        watch(one, Detections(RuleSet(), default_model(), context))
+        watch(one, papered())
     assert findings(deeds) == []
     assert not any(one.goes_on for one in deeds)
     assert principal.slow.days.today == -1

@@ -121,6 +121,18 @@ async def test_a_line_that_is_no_alert_is_told_of_and_left_out(line: bytes, capl
     assert len(caplog.text) < 2_000
 
 
+async def test_what_is_in_the_outbox_is_heeded_and_again_where_that_failed() -> None:
+    store, seen = MemoryAlertStore(), list[bool]()
+
+    async def heed(alert: Alert) -> None:
+        seen.append(await store.get(alert.id) is not None)
+        if len(seen) == 1:
+            raise StoreUnavailable("away")
+
+    await Dispatch(store, Shown(), heed=heed).put(to_line(an_alert()))
+    assert seen == [True, True]
+
+
 async def test_an_outbox_that_is_away_is_waited_for() -> None:
     store = Flaky(StoreUnavailable("no Redis"), RuntimeError("OOM command not allowed"))
     before = counted("errors", "dispatch")
@@ -257,3 +269,19 @@ async def test_alerts_that_paper_closed_are_counted_once_a_revision() -> None:
     for line in (closed, closed, to_line(an_alert(2))):
         await service.put(line)
     assert counted("explained", "alerts") - before == 1
+
+
+async def test_of_two_on_one_outbox_one_delivers_and_the_other_takes_over() -> None:
+    store, first, second = MemoryAlertStore(), Shown(), Shown()
+    desks = [Dispatch(store, first), Dispatch(store, second)]
+    await desks[0].owns(True)
+    await asyncio.sleep(0.02)
+    await desks[1].owns(True)
+    await desks[1].put(to_line(an_alert(1)))
+    await until(lambda: first.alerts)
+    await desks[0].owns(False)
+    await desks[1].put(to_line(an_alert(2)))
+    await until(lambda: second.alerts)
+    await desks[1].owns(False)
+    assert (first.alerts, second.alerts) == ([an_alert(1)], [an_alert(2)])
+    assert dispatch.owner() != dispatch.owner()

@@ -225,7 +225,7 @@ def test_a_memory_stored_before_there_were_peaks_is_read() -> None:
 def test_what_adds_up_over_days_survives_the_store() -> None:
     state = State(Baseline())
     for day in range(4):
-        state.slow.see(event(1440 * day, action="GetObject"), 0, False)
+        state.slow.see(event(1440 * day, action="GetObject"), (0,))
     again = State.unpack(*stored(state))
     assert again.slow.days.stored() == state.slow.days.stored()
     assert again.slow.days.usual(0) == [1, 1, 1]

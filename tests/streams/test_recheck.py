@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 
 from alerting.alert import EXPLAINED, Alert
+from alerting.case import Step
+from alerting.casework import advance
 from alerting.store import MemoryAlertStore
 from audit.context import EMPTY, Context
 from audit.context_schema import Declared, Moment, Ticket
 from audit.finding import Finding, Version
-from streams.recheck import Recheck, reopened
+from streams.recheck import Recheck, fallen
 
 EVIDENCE = "change CHG-1 approved by mira until 2026-03-02 12:00 UTC"
 
@@ -34,65 +36,109 @@ def context(*tickets: Ticket) -> Context:
     return Context(Declared(tickets=tickets))
 
 
-def test_a_rejected_ticket_opens_its_alert_again() -> None:
-    found = reopened(alert(), {"CHG-1": ticket("Rejected")}, 4)
-    assert found is not None
-    assert (found.status, found.resolution, found.revision, found.id) == ("reopened", None, 4, "a")
-    assert found.reasons == ("CHG-1 is Rejected: it explains nothing any more", "why")
+def test_a_rejected_ticket_is_named() -> None:
+    assert fallen(alert(), [ticket("Rejected")]) == "CHG-1 is Rejected"
 
 
-@pytest.mark.parametrize("status", ["approved", "Closed", "in progress"])
-def test_while_it_stands_nothing_changes(status: str) -> None:
-    assert reopened(alert(), {"CHG-1": ticket(status)}, 4) is None
+@pytest.mark.parametrize("name", ["CHG 1", "CHG-1 (old)", "A,1"])
+def test_a_ticket_may_be_called_anything(name: str) -> None:
+    explained = alert(explained=EVIDENCE.replace("CHG-1", name))
+    assert fallen(explained, [ticket("rejected", name)]) == f"{name} is rejected"
+    assert fallen(explained, [ticket("rejected", "CHG")]) == ("CHG is rejected" if name == "CHG 1" else "")
 
 
 def test_an_old_ticket_that_is_not_declared_any_more_still_explains() -> None:
-    assert reopened(alert(), {}, 4) is None
-    assert reopened(alert(), {"CHG-2": ticket("rejected", "CHG-2")}, 4) is None
+    assert fallen(alert(), []) == ""
+    assert fallen(alert(), [ticket("rejected", "CHG-2")]) == ""
 
 
 def test_a_grant_is_withdrawn_with_its_ticket() -> None:
     granted = alert(explained="role admin granted by mira (ACC-1) until 2026-03-02 12:00 UTC")
-    assert reopened(granted, {"ACC-1": ticket("cancelled", "ACC-1", type="access")}, 4) is not None
+    assert fallen(granted, [ticket("cancelled", "ACC-1", type="access")])
 
 
-def test_what_paper_did_not_close_is_not_reopened() -> None:
-    tickets = {"CHG-1": ticket("rejected")}
-    assert reopened(alert(status="open", resolution=None), tickets, 4) is None
-    assert reopened(alert(resolution="benign"), tickets, 4) is None
-    assert reopened(alert(explained=""), tickets, 4) is None
+def test_paper_that_no_finding_names_any_more_counts_too() -> None:
+    """A rule's findings of an episode are told as one; its paper is not."""
+    both = alert(papers=(EVIDENCE, EVIDENCE.replace("CHG-1", "CHG-2")))
+    assert fallen(both, [ticket("rejected", "CHG-2")]) == "CHG-2 is rejected"
+
+
+def test_what_paper_did_not_close_is_left_alone() -> None:
+    tickets = [ticket("rejected")]
+    assert fallen(alert(status="open", resolution=None), tickets) == ""
+    assert fallen(alert(resolution="benign"), tickets) == ""
+    assert fallen(alert(explained=""), tickets) == ""
+
+
+class Company:
+    """A context that changes."""
+
+    def __init__(self, *tickets: Ticket) -> None:
+        self.now = context(*tickets)
+
+    def __call__(self) -> Context:
+        return self.now
+
+
+async def status_of(store: MemoryAlertStore, name: str = "a") -> str:
+    case = await store.case(name)
+    assert case
+    return case.status
 
 
 async def test_it_looks_again_when_the_context_changes_and_only_then() -> None:
     store = MemoryAlertStore()
     await store.put(alert())
-    await store.put(alert("b", explained="change CHG-2 approved by mira until 2026-03-02 12:00 UTC"))
-    now = context(ticket("approved"), ticket("approved", "CHG-2"))
-    recheck = Recheck(store, lambda: now)
+    await store.put(alert("b", explained=EVIDENCE.replace("CHG-1", "CHG-2")))
+    company = Company(ticket("approved"), ticket("approved", "CHG-2"))
+    recheck = Recheck(store, company, lambda: 9)
     assert await recheck.look() == 0
-    now = context(ticket("rejected"), ticket("approved", "CHG-2"))
-    assert await recheck.look() == 1
-    assert await recheck.look() == 0
-    opened, closed = await store.get("a"), await store.get("b")
-    assert opened is not None
-    assert (opened.alert.status, opened.case.status) == ("reopened", "reopened")
-    assert closed is not None
-    assert closed.alert.status == "resolved"
-    now = context(ticket("cancelled"), ticket("approved", "CHG-2"))
+    company.now = context(ticket("rejected"), ticket("approved", "CHG-2"))
+    assert [await recheck.look(), await recheck.look()] == [1, 0]
+    assert [await status_of(store, name) for name in "ab"] == ["reopened", "resolved"]
+    case = await store.case("a")
+    assert case
+    assert (case.actor, case.at, case.note) == ("auditwatch", 9, "CHG-1 is rejected: it explains nothing any more")
+    company.now = context(ticket("cancelled"), ticket("approved", "CHG-2"))
     assert await recheck.look() == 0, "it is open already"
 
 
-def test_what_comes_in_after_it_was_withdrawn_is_open_from_the_start() -> None:
-    recheck = Recheck(MemoryAlertStore(), lambda: context(ticket("rejected")))
-    mended = recheck.mend(alert(revision=7))
-    assert (mended.status, mended.revision) == ("reopened", 7)
-    other = alert(explained="change CHG-2 approved by mira until 2026-03-02 12:00 UTC")
-    assert recheck.mend(other) is other
+async def test_what_the_worker_says_later_neither_closes_it_nor_is_lost() -> None:
+    store = MemoryAlertStore()
+    await store.put(alert())
+    recheck = Recheck(store, Company(ticket("rejected")), lambda: 9)
+    await recheck.look()
+    assert await store.put(alert(revision=4, severity="critical")), "the revision after the one that was opened"
+    entry = await store.get("a")
+    assert entry
+    assert (entry.alert.severity, entry.case.status) == ("critical", "reopened")
+
+
+async def test_what_comes_in_after_it_was_withdrawn_is_opened_at_once() -> None:
+    store = MemoryAlertStore()
+    recheck = Recheck(store, Company(ticket("rejected")), lambda: 9)
+    await recheck.look()
+    await store.put(alert())
+    assert await recheck.heed(alert())
+    assert not await recheck.heed(alert())
+    assert await status_of(store) == "reopened"
+
+
+async def test_what_people_closed_again_stays_closed() -> None:
+    store = MemoryAlertStore()
+    await store.put(alert())
+    company = Company(ticket("rejected"))
+    recheck = Recheck(store, company, lambda: 9)
+    await recheck.look()
+    await advance(store, "a", Step("benign", "mira", 10))
+    company.now = context(ticket("cancelled"))
+    assert await recheck.look() == 0
+    assert await status_of(store) == "resolved"
 
 
 async def test_it_runs_until_it_is_told_to_stop() -> None:
     stop = asyncio.Event()
-    running = asyncio.create_task(Recheck(MemoryAlertStore(), lambda: EMPTY).run(stop))
+    running = asyncio.create_task(Recheck(MemoryAlertStore(), lambda: EMPTY, lambda: 0).run(stop))
     await asyncio.sleep(0.01)
     assert not running.done()
     stop.set()

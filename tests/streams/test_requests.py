@@ -93,10 +93,27 @@ async def test_what_could_not_be_told_is_told_at_the_next_look(requests: Request
     assert [alert.key for alert in told] == ["request:A"]
 
 
-async def test_those_there_is_no_room_for_are_counted_in_the_log(
+def under(*tickets: Ticket) -> Detections:
+    return Detections(RuleSet([]), default_model(), context(*tickets))
+
+
+async def test_those_there_is_no_room_for_are_told_at_the_next_look(
     requests: Requests, told: list[Alert], caplog: pytest.LogCaptureFixture
 ) -> None:
-    many = context(*(ticket(f"T{number}") for number in range(MOST_TOLD + 20)))
-    await requests.look(Detections(RuleSet([]), default_model(), many), MONDAY)
+    many = under(*(ticket(f"T{number:03}") for number in range(MOST_TOLD + 20)))
+    await requests.look(many, MONDAY)
     assert len(told) == MOST_TOLD
-    assert "20 unusual requests are not told of" in caplog.text
+    assert "20 more unusual requests are told of at the next look" in caplog.text
+    for _ in range(2):
+        await requests.look(many, MONDAY + 30 * DAY)
+    assert [alert.key for alert in told] == [f"request:T{number:03}" for number in range(MOST_TOLD + 20)]
+
+
+async def test_of_those_that_waited_only_what_is_still_to_be_decided_is_told_with_what_is_new(
+    requests: Requests, told: list[Alert]
+) -> None:
+    tickets = [ticket(f"T{number:03}") for number in range(MOST_TOLD + 2)]
+    await requests.look(under(*tickets), MONDAY)
+    tickets[-1] = ticket(tickets[-1].id, status="approved")
+    await requests.look(under(*tickets, ticket("Z")), MONDAY)
+    assert [alert.key for alert in told[MOST_TOLD:]] == [f"request:T{MOST_TOLD:03}", "request:Z"]

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from audit.context import EMPTY, Context
-from audit.context_schema import Declared, End, Moment, Person, Ticket
+from audit.context_schema import Declared, End, Moment, Person, RoleChange, Ticket
 from audit.event import AuditEvent, Resource
 from audit.event import Principal as Actor
 from detectors.features import observe
@@ -218,6 +218,32 @@ def test_correlations_do_not_count_what_paper_explains(tmp_path: Path) -> None:
     deed = ruled(Principal.unpack(None, None), change(), papered(tmp_path, CORRELATED, MANY))
     assert deed.matches == []
     assert deed.unheard == [("33333333-3333-4333-8333-333333333333", "explained")]
+
+
+@pytest.mark.parametrize(
+    ("who", "to", "why"),
+    [
+        ("alice", "ada", [("change", "explained")]),
+        ("okta:eve", "ada", [("change", "stranger")]),
+        ("alice", "eve", []),
+    ],
+)
+def test_rights_given_of_which_nothing_is_said_are_counted(
+    tmp_path: Path, who: str, to: str, why: list[object]
+) -> None:
+    given = msgspec.structs.replace(
+        change("application.user_membership.add"),
+        actor=Actor(who, who, "human", "verified"),
+        target=Actor(to, to),
+    )
+    quiet = RULE.format(selection="action: nothing", stage="live")
+    foreseen = RoleChange(user="ada", system="okta", role="wiki", effective=Moment(TIME))
+    under = replace(
+        papered(tmp_path, quiet), context=Context(Declared(users=(Person(id="alice"),), role_changes=(foreseen,)))
+    )
+    deed = ruled(Principal.unpack(None, None), given, under)
+    assert deed.unheard == why
+    assert [finding.kind for finding in deed.findings] == ([] if why else ["access"])
 
 
 def test_one_that_looks_for_too_little_still_counts_it(tmp_path: Path) -> None:

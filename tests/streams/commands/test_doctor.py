@@ -14,11 +14,13 @@ from aiohttp import web
 from alerting.ledger import Decision
 from alerting.slack_app import SCOPES
 from streams.commands import doctor
+from streams.dispatch import now
 from streams.embedded import RedisServer
 from streams.kafka import ALERTS, EVENTS, ensure_topics
 from streams.ledger import note
 from streams.settings import Settings
 from tests.alerting.slack_server import TOKEN, SlackServer
+from tests.alerting.webhook_server import SECRET, WebhookServer
 from tests.streams.commands.conftest import Run, lines
 from tests.streams.commands.rules.conftest import RULE
 
@@ -233,7 +235,8 @@ class TestSlack:
     def test_buttons_need_a_way_back(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SLACK_BOT_TOKEN", TOKEN)
         monkeypatch.setenv("AUDITWATCH_SLACK_CHANNEL", "C1")
-        assert examined(run)["clicks"][0] == "warn"
+        state, text = examined(run)["clicks"]
+        assert (state, text[:24]) == ("warn", "messages have no buttons")
         monkeypatch.setenv("SLACK_APP_TOKEN", "xoxb-wrong")
         assert examined(run)["clicks"] == ("fail", "SLACK_APP_TOKEN is no app-level token: it begins with xapp-")
         monkeypatch.setenv("SLACK_APP_TOKEN", APP_TOKEN)
@@ -313,6 +316,7 @@ class TestSlackIsAsked:
         (message,) = slack.posts
         assert message["channel"] in ("#security", "C1")
         assert "TEST: auditwatch can post here" in message["text"]
+        assert [block for block in message["blocks"] if block["type"] == "actions"] == [], "no case stands behind it"
 
     def test_missing_scopes(self, ask: Ask) -> None:
         told = ask(Workspace(scopes=frozenset(SCOPES) - {"files:write"}), "--slack")["scopes"]
@@ -351,6 +355,59 @@ class TestSlackIsAsked:
         assert told["slack"][0] == "fail"
         assert "Slack cannot be reached" in told["slack"][1]
         assert "test" not in told
+
+
+class TestWebhook:
+    @pytest.fixture
+    def ask(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, tuple[str, str]]]:
+        def ask(receiver: WebhookServer, *words: str) -> dict[str, tuple[str, str]]:
+            async def drive() -> str:
+                async with receiver:
+                    monkeypatch.setenv("AUDITWATCH_WEBHOOK_URL", receiver.url)
+                    return str((await asyncio.to_thread(run, "doctor", "--json", *words)).stdout)
+
+            told = asyncio.run(drive())
+            assert SECRET not in told
+            assert "secret-path" not in told
+            return {line["what"]: (line["state"], line["text"]) for line in lines(told)}
+
+        for name in ("_rules", "_model"):
+            monkeypatch.setattr(doctor, name, lambda _: ("ok", ""))
+        monkeypatch.setenv("AUDITWATCH_WEBHOOK_SECRET", SECRET)
+        return ask
+
+    def test_alerts_go_there_and_nothing_is_posted(self, ask: Ask) -> None:
+        receiver = WebhookServer(now=now)
+        told = ask(receiver)
+        assert told["slack"] == ("ok", "not set up: alerts go to the webhook")
+        assert told["webhook"] == ("ok", "alerts go to 127.0.0.1, signed; --send-test posts one")
+        assert ("test" in told, receiver.calls) == (False, 0)
+
+    def test_a_test_alert_is_posted_signed(self, ask: Ask) -> None:
+        receiver = WebhookServer(now=now)
+        state, text = ask(receiver, "--send-test")["test"]
+        ((key, body),) = receiver.taken.items()
+        assert (state, text) == ("ok", f"the webhook took a test alert (Idempotency-Key {key})")
+        assert (body["kind"], body["alert"]["title"]) == ("alert", "TEST: auditwatch can post here")
+
+    def test_a_secret_the_receiver_does_not_share(self, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AUDITWATCH_WEBHOOK_SECRET", "another-secret-for-tests")
+        state, text = ask(WebhookServer(now=now), "--send-test")["test"]
+        assert state == "fail"
+        assert text.startswith("the webhook: 127.0.0.1 answered 401")
+        assert "check AUDITWATCH_WEBHOOK_SECRET" in text
+
+    def test_slack_goes_first(self, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SLACK_BOT_TOKEN", TOKEN)
+        assert ask(WebhookServer(now=now))["slack"] == (
+            "fail", "AUDITWATCH_SLACK_CHANNEL is not set: without both, alerts go to the webhook"
+        )  # fmt: skip
+        monkeypatch.setenv("AUDITWATCH_SLACK_CHANNEL", "C1")
+        monkeypatch.setenv("AUDITWATCH_SLACK_BASE_URL", "http://127.0.0.1:1/api/")
+        receiver = WebhookServer(now=now)
+        told = ask(receiver, "--send-test")
+        assert told["webhook"] == ("warn", "not used: alerts go to Slack, which is set up too")
+        assert ("test" in told, receiver.calls) == (False, 0)
 
 
 class TestRoutes:

@@ -21,7 +21,7 @@ FINDING = {
 }  # fmt: skip
 ALERT = {
     "id", "time", "severity", "risk", "principal", "entity", "title", "summary", "findings", "event_ids", "reasons",
-    "attack", "version", "key", "count", "revision", "status", "resolution", "evidence", "measures",
+    "attack", "version", "key", "count", "revision", "status", "resolution", "evidence", "measures", "papers",
 }  # fmt: skip
 OUTS = ("alerts", "findings", "scores", "events")
 
