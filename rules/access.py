@@ -18,7 +18,7 @@ from rules.access_asked import WHOLE, Asked, asked, assumed_role, is_vendors_own
 from rules.access_compile import ALWAYS, FOREVER, Allowed, Book, Holding, Row, of_holder
 from rules.access_conditions import Facts, Globs, in_networks, unmet
 from rules.declared import employment
-from rules.paper_fit import GRACE
+from rules.paper_state import GRACE
 
 Record = Mapping[str, Any]
 Kind = Literal["permitted", "denied", "undeclared", "expired", "after_end", "break_glass", "not_observable"]
@@ -204,6 +204,15 @@ class Access:
         if table is None or what is None:
             return []
         return self.reaching(table, what, event, record)
+
+    def allowing(self, event: AuditEvent, record: Record) -> list[Holding]:
+        """Every role of its actor's, whenever it is held, that allows an event under its conditions."""
+        table, what = self.table(event.actor.id), asked(event, record)
+        if table is None or what is None:
+            return []
+        seen = event, record
+        allowing = _reaching(table.find(what), what, seen)
+        return [each for each in allowing if not self._unmet(each, table.person, what, seen)]
 
     def reaching(self, table: Table, what: Asked, event: AuditEvent, record: Record = NO_RECORD) -> list[Holding]:
         """The holdings that permit one permission at an event's time, their conditions aside."""

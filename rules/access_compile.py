@@ -9,7 +9,7 @@ from audit.context_people import system_of
 from audit.context_schema import Company, Conditions, Declared, Grant, Person, Role, RoleChange, Ticket
 from rules.access_asked import LEVELS, SSO, WHOLE, arn_names, level, plain_aws
 from rules.access_conditions import Globs, flaw_of
-from rules.paper_fit import GRACE
+from rules.paper_state import GRACE
 
 ALWAYS = -(1 << 62)
 FOREVER = 1 << 62

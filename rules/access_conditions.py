@@ -13,7 +13,7 @@ from audit.context import Context
 from audit.context_people import LONGEST_NAME, glob_matches, system_of
 from audit.context_schema import WEEKDAYS, Conditions, Person, Ticket
 from audit.event import MICROSECONDS, AuditEvent
-from rules.paper_fit import GRACE, OPEN_ENDED, stands
+from rules.paper_state import GRACE, OPEN_ENDED, stands
 
 
 class Facts(NamedTuple):

@@ -1,8 +1,8 @@
 """Resolution checks: whether paper the company declares explains an event under suspicion.
 
-Tickets, temporary grants and pentest windows are filed by whom they concern when the context is read, so that asking
-about somebody without paper costs two look-ups. What fits is in rules/paper_fit.py, what each type of ticket can
-explain in rules/paper_actions.py; docs/resolution.md tells the team.
+Tickets, temporary grants, changes of roles and pentest windows are filed by whom they concern when the context is
+read, so that asking about somebody without paper costs two look-ups. What fits is in rules/paper_fit.py, what each
+type of ticket can explain in rules/paper_actions.py; docs/resolution.md tells the team.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import orjson
 
 from audit.context import Context
 from audit.context_people import system_of
-from audit.context_schema import DAY, Person, Role, Shift
+from audit.context_schema import DAY, Person, Role, RoleChange, Shift
 from audit.event import AuditEvent
 from rules.paper_deed import deed_of
 from rules.paper_fit import Desk, Doubt, Kind, Paper, doubts, evidence, window
@@ -35,7 +35,8 @@ MOST_WEIGHED = 200
 class Fit:
     """What paper says of an event: `explained` is the evidence where all of it fits, `doubts` what does not.
 
-    `lowers`: all fits but the thing it was done to. `kinds` are the sorts of doubts.
+    `lowers`: all fits but the thing it was done to, or it is only new because a role of theirs is ("new" in `kinds`,
+    the sorts of doubts).
     """
 
     explained: str = ""
@@ -63,7 +64,10 @@ class Papers:
         roles: defaultdict[tuple[str, str], list[Role]] = defaultdict(list)
         for role in declared.roles:
             roles[system_of(role.system), role.name].append(role)
-        self._desk = Desk(context, tickets, dict(roles), dict(shifts))
+        changes: defaultdict[str, list[RoleChange]] = defaultdict(list)
+        for change in declared.role_changes:
+            changes[change.user].append(change)
+        self._desk = Desk(context, tickets, dict(roles), dict(shifts), dict(changes))
 
     def explain(self, event: AuditEvent, record: Mapping[str, Any] | None = None) -> Fit:
         """What paper says of an event; its raw record is read only where there is paper."""
@@ -83,13 +87,13 @@ class Papers:
         return _partial(*best) if best else NONE
 
     def _concerning(self, event: AuditEvent) -> list[Paper]:
-        """The paper of actor and target that is near in time, that which began last first."""
+        """The paper of actor and target that is near in time, that which began last first, new roles after all else."""
         filed = self._of.get(event.actor.id, ())
         if event.target and event.target.id != event.actor.id:
             filed = (*filed, *self._of.get(event.target.id, ()))
         time = event.time
         near = [each for each in filed if each.start - NEAR <= time <= each.end + NEAR] if filed else []
-        near.sort(key=lambda each: each.start, reverse=True)
+        near.sort(key=lambda each: (isinstance(each.paper, RoleChange), -each.start))
         return [each.paper for each in near[:MOST_WEIGHED]]
 
 
@@ -128,6 +132,8 @@ def _concerns(context: Context) -> Iterator[tuple[Paper, tuple[str, ...]]]:
         yield ticket, (ticket.requester, ticket.subject)
     for grant in context.declared.temporary_grants:
         yield grant, (grant.user,)
+    for change in context.declared.role_changes:
+        yield change, (change.user,)
     for test in context.declared.pentest_windows:
         yield test, test.testers
 
@@ -137,7 +143,7 @@ def _partial(paper: Paper, found: list[Doubt]) -> Fit:
     kinds = {doubt.kind for doubt in found}
     if len(found) > MOST_DOUBTS or "action" in kinds:
         return NONE
-    lowers = len(found) == 1 and kinds == {"resource"}
+    lowers = len(found) == 1 and kinds <= {"resource", "new"}
     told = (f"not explained by {evidence(paper)}", *(doubt.text for doubt in found))
     return Fit(doubts=told, lowers=lowers, kinds=frozenset(kinds))
 

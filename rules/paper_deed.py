@@ -11,6 +11,8 @@ from audit.context import Context
 from audit.context_people import glob_matches, system_of
 from audit.context_schema import Person
 from audit.event import AuditEvent
+from rules.access import access_of
+from rules.access_compile import Holding
 from rules.oneself import is_to_oneself
 from rules.paper_actions import LONGEST_ACTION
 
@@ -25,7 +27,7 @@ class Deed:
 
     `person` is the declared person who did it; `elsewhere` the country it was done from, where that is not theirs.
     `administers` names the administrator's policy it gives, "" where it gives none; `to_actor`: it is done to who did
-    it, as the record says.
+    it, as the record says. `allowed_by` are the roles of that person, whenever they are held, that allow it.
     """
 
     event: AuditEvent
@@ -37,6 +39,7 @@ class Deed:
     elsewhere: str
     administers: str = ""
     to_actor: bool = False
+    allowed_by: tuple[Holding, ...] = ()
 
     @property
     def refused(self) -> bool:
@@ -65,6 +68,7 @@ def deed_of(event: AuditEvent, record: Mapping[str, Any], person: Person, contex
         elsewhere=_elsewhere(event, person, context),
         administers=_administers(event, record),
         to_actor=is_to_oneself(event, record),
+        allowed_by=tuple(access_of(context).allowing(event, record)),
     )
 
 

@@ -11,28 +11,20 @@ from typing import Literal, NamedTuple
 
 from audit.context import Context
 from audit.context_people import system_of
-from audit.context_schema import DAY, Grant, PentestWindow, Role, Shift, Ticket
-from audit.event import MICROSECONDS, rfc3339
+from audit.context_schema import DAY, Grant, PentestWindow, Role, RoleChange, Shift, Ticket
+from audit.event import rfc3339
 from rules.declared import employment
 from rules.paper_actions import can_explain, gives_rights, is_beyond_paper, is_sign_in, outlasts_a_grant
 from rules.paper_deed import Deed, fits
+from rules.paper_state import GRACE, OPEN_ENDED, REFUSED, stands, state_of
 
-Paper = Ticket | Grant | PentestWindow
+Paper = Ticket | Grant | PentestWindow | RoleChange
 Kind = Literal[
-    "action", "actor", "approval", "beyond", "place", "refused", "resource", "state", "system", "time", "vague"
+    "action", "actor", "approval", "beyond", "new", "place", "refused", "resource", "state", "system", "time", "vague"
 ]
 
-APPROVED = frozenset({
-    "approved", "scheduled", "in_progress", "implementing", "implemented", "active", "done", "completed", "closed",
-    "resolved", "fulfilled",
-})  # fmt: skip
-"""States of paper that was agreed to. Any other (and none at all, where nobody approved it) explains nothing."""
-REFUSED = frozenset({"rejected", "declined", "denied", "refused"})
-"""States of paper that somebody said no to."""
-GRACE = MICROSECONDS
-"""Logs cut their times to the second, paper does not (µs)."""
-OPEN_ENDED = DAY
-"""How long paper counts that names no end (µs)."""
+NEW = 14 * DAY
+"""How long a role given for good is new (µs)."""
 TWO_HANDS = {"access", "change", "helpdesk", "pentest"}
 """Types whose approver must be neither who acts nor who asked. An incident needs one other hand: asker or approver."""
 
@@ -45,15 +37,14 @@ class Doubt(NamedTuple):
 
 
 class Desk(NamedTuple):
-    """What is looked up while paper is weighed: the context, its tickets and roles by name, shifts by person.
-
-    A role has a row for each sort of thing it permits.
-    """
+    """What is looked up while paper is weighed: the context, its tickets and roles by name, shifts and changes of roles
+    by person. A role has a row for each sort of thing it permits."""
 
     context: Context
     tickets: dict[str, Ticket]
     roles: dict[tuple[str, str], list[Role]]
     shifts: dict[str, list[Shift]]
+    changes: dict[str, list[RoleChange]]
 
 
 def doubts(paper: Paper, deed: Deed, desk: Desk) -> Iterator[Doubt]:
@@ -61,7 +52,9 @@ def doubts(paper: Paper, deed: Deed, desk: Desk) -> Iterator[Doubt]:
     if isinstance(paper, Ticket):
         yield from _ticket(paper, deed, desk)
     elif isinstance(paper, Grant):
-        yield from _grant(paper, deed, desk)
+        yield from _grant(paper, deed)
+    elif isinstance(paper, RoleChange):
+        yield from _new_role(paper, deed, desk)
     else:
         yield from _pentest(paper, deed)
     yield from standing(paper, deed.person.id, deed.event.time, desk)
@@ -80,6 +73,9 @@ def standing(paper: Paper, actor: str, time: int, desk: Desk) -> Iterator[Doubt]
         yield from _in_time(window(paper), time, f"role {paper.role} was granted")
         if paper.ticket:
             yield from _behind(paper.ticket, actor, time, desk)
+    elif isinstance(paper, RoleChange):
+        yield from _in_time(window(paper), time, f"role {paper.role} is new")
+        yield from _behind(paper.ticket, actor, None, desk)
     else:
         yield from _in_time(window(paper), time, f"{paper.id} runs")
         yield from _behind(paper.ticket, actor, time, desk)
@@ -93,6 +89,8 @@ def evidence(paper: Paper) -> str:
     if isinstance(paper, Grant):
         ticket = f" ({paper.ticket})" if paper.ticket else ""
         return f"role {paper.role} granted by {paper.granted_by}{ticket} until {short(paper.expires)}"
+    if isinstance(paper, RoleChange):
+        return f"role {paper.role} held since {short(paper.effective)} ({paper.ticket or 'no ticket'})"
     ticket = f" ({paper.ticket})" if paper.ticket else ""
     return f"pentest {paper.id}{ticket} from {', '.join(paper.source_ranges)} until {short(paper.end)}"
 
@@ -101,6 +99,8 @@ def window(paper: Paper) -> tuple[int, int]:
     """From when to when paper counts (µs): never before it was opened and approved."""
     if isinstance(paper, Grant):
         return paper.start, paper.expires
+    if isinstance(paper, RoleChange):
+        return paper.effective, paper.effective + NEW
     if isinstance(paper, PentestWindow):
         return paper.start, paper.end
     start = max(paper.opened, paper.approved_at or paper.opened, paper.window_start or paper.opened)
@@ -153,12 +153,17 @@ def _about(ticket: Ticket, deed: Deed) -> Iterator[Doubt]:
         yield Doubt("system", f"{ticket.id} is about {ticket.system}")
     if not can_explain(ticket.type, deed.system, deed.action):
         yield Doubt("action", f"a ticket of type {ticket.type} does not explain {deed.action}")
+    if ticket.resource or ticket.type != "helpdesk":  # which may be about its subject alone: _actor_of sees to that
+        yield from _about_the_thing(ticket, deed)
+    if ticket.type == "pentest":
+        yield Doubt("place", f"{ticket.id} alone does not say from where: it takes a pentest window")
+
+
+def _about_the_thing(ticket: Ticket, deed: Deed) -> Iterator[Doubt]:
     if not ticket.resource.strip("*"):
         yield Doubt("vague", f"{ticket.id} names no resource")
     elif not fits(ticket.resource, deed.things):
         yield Doubt("resource", f"{ticket.id} is about {ticket.resource}")
-    if ticket.type == "pentest":
-        yield Doubt("place", f"{ticket.id} alone does not say from where: it takes a pentest window")
 
 
 def _actor_of(ticket: Ticket, deed: Deed, desk: Desk) -> Iterator[Doubt]:
@@ -206,18 +211,6 @@ def _agreed(ticket: Ticket, actor: str, desk: Desk) -> Iterator[Doubt]:
         yield Doubt("approval", f"nobody else stands behind {ticket.id}")
 
 
-def stands(ticket: Ticket) -> bool:
-    """Whether a ticket is in a state of agreement, as far as its own words go."""
-    state = state_of(ticket)
-    silent = state == "" and (ticket.approved_at is not None or ticket.type == "incident")
-    return state in APPROVED or silent or (ticket.type, state) == ("incident", "open")
-
-
-def state_of(ticket: Ticket) -> str:
-    """The state of a ticket as the sets here spell it: "In Progress" is in_progress."""
-    return ticket.status.strip().lower().replace(" ", "_").replace("-", "_")
-
-
 def withdrawn(explained: str, tickets: Iterable[Ticket]) -> str:
     """What became of the paper that `evidence` named: "" while it stands, else why it explains nothing any more.
 
@@ -247,31 +240,36 @@ def _in_time(span: tuple[int, int], time: int, what: str) -> Iterator[Doubt]:
         yield Doubt("time", f"{what} only until {short(end)}")
 
 
-def _grant(grant: Grant, deed: Deed, desk: Desk) -> Iterator[Doubt]:
+def _grant(grant: Grant, deed: Deed) -> Iterator[Doubt]:
     if deed.person.id != grant.user:
         yield Doubt("actor", f"role {grant.role} is {grant.user}'s")
     if outlasts_a_grant(deed.system, deed.action):
         yield Doubt("beyond", f"{deed.action} outlasts the grant of role {grant.role}")
     yield from _at_home(deed)
     yield from _succeeded(deed)
-    rows = desk.roles.get((system_of(grant.system), grant.role), [])
     if system_of(grant.system) != deed.system:
         yield Doubt("system", f"role {grant.role} is one of {grant.system}")
-    elif not any(permits(row, deed) for row in rows):
+    elif all(holding.paper != grant for holding in deed.allowed_by):
         yield Doubt("resource", f"role {grant.role} does not permit {deed.action} here")
 
 
-def permits(role: Role, deed: Deed) -> bool:
-    """Whether a declared role permits a deed in its system; what it does not list it does not permit."""
-    if role.account and role.account not in (deed.account, deed.event.account):
-        return False
-    if deed.system == "k8s":
-        verb, _, thing = deed.action.partition(" ")
-        space = deed.event.resource.name.partition("/")[0] if deed.event.resource else ""
-        return _any(role.verbs, verb) and _any(role.resources, thing) and _any(role.namespaces, space)
-    if not _any(role.actions, deed.action):
-        return False
-    return "*" in role.resources or any(fits(pattern, deed.things) for pattern in role.resources)
+def _new_role(change: RoleChange, deed: Deed, desk: Desk) -> Iterator[Doubt]:
+    """At best it says why things are new to somebody: what is done with a role nobody asked for."""
+    if deed.person.id != change.user:
+        yield Doubt("actor", f"role {change.role} is {change.user}'s")
+    yield from _at_home(deed)
+    yield from _succeeded(deed)
+    if not _only_by_new_roles(deed, desk):
+        yield Doubt("action", f"it takes no new role to do {deed.action}")
+    yield Doubt("new", f"that role {change.role} is new explains why things are, not what is done with them")
+
+
+def _only_by_new_roles(deed: Deed, desk: Desk) -> bool:
+    time = deed.event.time
+    given = desk.changes.get(deed.person.id, ())
+    new = {(system_of(one.system), one.role) for one in given if one.effective - GRACE <= time <= one.effective + NEW}
+    allowing = {(holding.row.system, holding.role.name) for holding in deed.allowed_by}
+    return bool(allowing) and allowing <= new
 
 
 def _any(patterns: tuple[str, ...], name: str) -> bool:
@@ -296,11 +294,13 @@ def _within(address: str, ranges: tuple[str, ...]) -> bool:
         return False
 
 
-def _behind(name: str, actor: str, time: int, desk: Desk) -> Iterator[Doubt]:
-    """The ticket that a grant or a test rests on."""
+def _behind(name: str, actor: str, time: int | None, desk: Desk) -> Iterator[Doubt]:
+    """The ticket that a grant, a test or a change of roles rests on; without a time its window does not count."""
     ticket = desk.tickets.get(name)
     if ticket is None:
         yield Doubt("approval", f"the ticket behind it is not declared: {name or 'none'}")
+    elif time is None:
+        yield from _agreed(ticket, actor, desk)
     else:
         yield from standing(ticket, actor, time, desk)
 

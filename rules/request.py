@@ -14,7 +14,7 @@ from audit.context_people import system_of
 from audit.context_schema import DAY, Person, Role, Ticket
 from audit.event import MICROSECONDS
 from rules.declared import employment
-from rules.paper_fit import state_of
+from rules.paper_state import state_of
 
 PENDING = frozenset({"", "open", "new", "pending", "requested", "waiting", "waiting_for_approval", "in_review"})
 LEAST_PEERS = 3

@@ -107,13 +107,15 @@ class Deed:
 
 
 def weighed(finding: Finding, fit: Fit) -> Finding:
-    """The finding with what paper says of it; one severity lower where all fits but the thing it was done to."""
+    """The finding with what paper says of it; one severity lower where all fits but the thing it was done to, and of
+    what is only strange where it is new because a role is."""
     if fit.explained:
         return msgspec.structs.replace(finding, explained=fit.explained)
     if not fit.doubts:
         return finding
     severity = finding.severity
-    if fit.lowers:
+    lowers = fit.lowers and (finding.kind == "anomaly" or "new" not in fit.kinds)
+    if lowers:
         severity = SEVERITIES[max(0, SEVERITIES.index(severity) - 1)]
-    risk = min(finding.risk, RISK[severity]) if fit.lowers else finding.risk
+    risk = min(finding.risk, RISK[severity]) if lowers else finding.risk
     return msgspec.structs.replace(finding, severity=severity, risk=risk, doubts=fit.doubts)

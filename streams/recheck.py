@@ -17,7 +17,8 @@ from alerting.casework import advance
 from alerting.store import AlertStore
 from audit.context import EMPTY, Context
 from audit.context_schema import Ticket
-from rules.paper_fit import stands, withdrawn
+from rules.paper_fit import withdrawn
+from rules.paper_state import stands
 
 log = logging.getLogger("auditwatch.recheck")
 

@@ -19,6 +19,7 @@ from audit.context_schema import (
     PentestWindow,
     Person,
     Role,
+    RoleChange,
     Shift,
     Ticket,
 )
@@ -85,18 +86,19 @@ GRANT = Grant(
 )  # fmt: skip
 
 
-def papers(*rows: Ticket | Grant | PentestWindow | Shift, roles: tuple[Role, ...] = (ADMIN,)) -> Papers:
+def papers(*rows: Ticket | Grant | RoleChange | PentestWindow | Shift, roles: tuple[Role, ...] = (ADMIN,)) -> Papers:
     """The paper of a company that declares these rows."""
     return Papers(company(*rows, roles=roles))
 
 
-def company(*rows: Ticket | Grant | PentestWindow | Shift, roles: tuple[Role, ...] = (ADMIN,)) -> Context:
+def company(*rows: Ticket | Grant | RoleChange | PentestWindow | Shift, roles: tuple[Role, ...] = (ADMIN,)) -> Context:
     declared = Declared(
         company=Company(aws_accounts={"prod": "111122223333"}),
         users=PEOPLE,
         roles=roles,
         tickets=tuple(row for row in rows if isinstance(row, Ticket)),
         temporary_grants=tuple(row for row in rows if isinstance(row, Grant)),
+        role_changes=tuple(row for row in rows if isinstance(row, RoleChange)),
         pentest_windows=tuple(row for row in rows if isinstance(row, PentestWindow)),
         oncall=tuple(row for row in rows if isinstance(row, Shift)),
         ip_ranges=(IpRange(cidr="198.51.100.0/24", kind="vpn"),),

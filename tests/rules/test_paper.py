@@ -138,6 +138,16 @@ def test_a_partial_fit_lowers_only_where_all_but_the_thing_fits() -> None:
     )
 
 
+def test_a_helpdesk_ticket_that_names_no_thing_is_about_its_subject() -> None:
+    alone = papers(changed(RESET, resource=""))
+    assert alone.explain(okta(FACTORS)).explained
+    assert not alone.explain(okta(FACTORS, target="priya")).explained
+    assert not alone.explain(okta(FACTORS, target="")).explained
+    assert "names no resource" in wrong(papers(changed(RESET, resource="*")).explain(okta(FACTORS)))
+    added = okta(ADDED, group="sales-readers")
+    assert "names no resource" in wrong(papers(changed(ACCESS, resource="")).explain(added))
+
+
 def test_the_helpdesk_resets_factors_on_a_ticket_of_whose_they_are() -> None:
     fit = papers(RESET).explain(okta(FACTORS))
     assert fit.explained == "helpdesk HD-1 approved by hugo until 2026-03-04 13:00 UTC"

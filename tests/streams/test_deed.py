@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from audit.finding import RISK, Severity
@@ -22,6 +23,14 @@ def test_a_partial_fit_lowers_by_one(severity: Severity, lower: Severity) -> Non
     found = weighed(a_finding(severity=severity), Fit(doubts=("CHG-1", "about another thing"), lowers=True))
     assert (found.severity, found.risk, found.explained) == (lower, RISK[lower], "")
     assert found.doubts == ("CHG-1", "about another thing")
+
+
+def test_a_new_role_lowers_what_is_strange_and_no_rule() -> None:
+    fit = Fit(doubts=("role r is new",), lowers=True, kinds=frozenset({"new"}))
+    strange = msgspec.structs.replace(a_finding(severity="high"), kind="anomaly")
+    assert weighed(strange, fit).severity == "medium"
+    ruled = weighed(msgspec.structs.replace(strange, kind="rule"), fit)
+    assert (ruled.severity, ruled.doubts) == ("high", ("role r is new",))
 
 
 def test_a_partial_fit_never_raises_the_risk() -> None:
