@@ -259,7 +259,7 @@ def _new_role(change: RoleChange, deed: Deed, desk: Desk) -> Iterator[Doubt]:
         yield Doubt("actor", f"role {change.role} is {change.user}'s")
     yield from _at_home(deed)
     yield from _succeeded(deed)
-    if not _only_by_new_roles(deed, desk):
+    if all(holding.paper != change for holding in deed.allowed_by) or not _only_by_new_roles(deed, desk):
         yield Doubt("action", f"it takes no new role to do {deed.action}")
     yield Doubt("new", f"that role {change.role} is new explains why things are, not what is done with them")
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import msgspec
 
 from detectors.slow import slow_finding, sorts_of
-from streams.deed import Deed
+from rules.paper import NONE
+from streams.deed import Deed, weighed
 from streams.detections import Detections
 
 
@@ -17,7 +18,7 @@ def watch(deed: Deed, detections: Detections) -> None:
     """Adds the findings that the deed completes; nothing is kept of whoever nobody authenticated.
 
     Nor of deeds that paper explains: what was approved is no part of a campaign. Paper is asked of nothing else but
-    what would count.
+    what would count. That somebody's role is new makes an alarm less strange; any other partial fit is about one deed.
     """
     event = deed.event
     if event.actor.identity == "anonymous":
@@ -27,5 +28,7 @@ def watch(deed: Deed, detections: Detections) -> None:
         return
     seen = deed.principal.slow.see(event, sorts)
     deed.goes_on = seen.goes_on
+    fit = deed.fit if deed.fit and "new" in deed.fit.kinds else NONE
     for alarm in seen.alarms:
-        deed.findings.append(msgspec.structs.replace(slow_finding(alarm, event), version=detections.version))
+        finding = msgspec.structs.replace(slow_finding(alarm, event), version=detections.version)
+        deed.findings.append(weighed(finding, fit))

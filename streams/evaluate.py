@@ -67,7 +67,8 @@ class Closed(msgspec.Struct, frozen=True):
 class Measured(msgspec.Struct, frozen=True):
     """What a system told a team with a budget (alerts a day) about one organisation; `attack_after` is the day of the
     first campaign. `closed` are the alerts that paper closed, whatever the budget; `left_open` counts those it did not,
-    of those that rest on a look-alike with a ticket and on no campaign."""
+    though they rest on look-alikes with a ticket alone, and `mixed` those that rest on such a one and, besides, on what
+    no campaign and no ticket is about."""
 
     organisation: str
     system: System
@@ -81,6 +82,7 @@ class Measured(msgspec.Struct, frozen=True):
     alerts: tuple[Heard, ...]
     closed: tuple[Closed, ...] = ()
     left_open: int = 0
+    mixed: int = 0
 
 
 def evaluate(
@@ -140,9 +142,11 @@ class _Listener:
         candidate = self.candidates.setdefault(alert.id, Candidate(alert.entity, alert.principal))
         candidate.causes = tuple(sorted({_cause(finding) for finding in alert.findings}))
         strangeness = max((self._strange.get(event, 0.0) for event in alert.event_ids), default=0.0)
-        attacks, lookalikes = self._labels([one for one in alert.event_ids if one not in self._explained])
+        rests = [one for one in alert.event_ids if one not in self._explained]
+        attacks, lookalikes = self._labels(rests)
         oddities = frozenset(odd.id for odd in lookalikes)
-        candidate.steps.append(Step(now, rank(alert, strangeness), frozenset(attacks), oddities))
+        alone = all(any(odd.ticket for odd in self._labelled.lookalikes_of.get(one, ())) for one in rests)
+        candidate.steps.append(Step(now, rank(alert, strangeness), frozenset(attacks), oddities, alone))
 
     def _labels(self, events: Iterable[str]) -> tuple[set[str], list[Lookalike]]:
         attack_of, lookalikes_of = self._labelled.attack_of, self._labelled.lookalikes_of
@@ -178,6 +182,7 @@ class _Span(msgspec.Struct):
         alerts = told([*candidates], budget, self.start)
         ticketed = {each.id for each in labelled.lookalikes if each.ticket}
         last = [each.steps[-1] for each in candidates]
+        about = [step.ticketed for step in last if not step.attacks and not ticketed.isdisjoint(step.lookalikes)]
         false = [alert for alert in alerts if not alert.heard[-1].attacks]
         odd = {name for alert in false for name in alert.heard[-1].lookalikes}
         kinds = {each.id: each.kind for each in labelled.lookalikes}
@@ -193,7 +198,8 @@ class _Span(msgspec.Struct):
             lookalikes=tuple(Odd(each.kind, each.id in odd) for each in labelled.lookalikes),
             alerts=tuple(self._heard(alert, kinds) for alert in alerts),
             closed=tuple(closed),
-            left_open=sum(not step.attacks and not ticketed.isdisjoint(step.lookalikes) for step in last),
+            left_open=about.count(True),
+            mixed=about.count(False),
         )
 
     def _heard(self, alert: Told, kinds: dict[str, str]) -> Heard:

@@ -36,12 +36,14 @@ def _counts(finding: Finding) -> bool:
 
 
 class Step(NamedTuple):
-    """An alert as it was from a moment on (µs): its rank, and ids of the campaigns and look-alikes it rests on."""
+    """An alert as it was from a moment on (µs): its rank, ids of the campaigns and look-alikes it rests on, and whether
+    all of it belongs to look-alikes with a ticket."""
 
     time: int
     rank: float
     attacks: frozenset[str] = frozenset()
     lookalikes: frozenset[str] = frozenset()
+    ticketed: bool = False
 
 
 @dataclass(slots=True)

@@ -30,10 +30,10 @@ class Figure(msgspec.Struct, frozen=True):
 class Summary(msgspec.Struct, frozen=True):
     """A system under a budget. Shares are 0 to 1, times in seconds over all campaigns found; None: nothing to say.
 
-    `explained_closed` is the share that paper closed of the alerts which rest on look-alikes with a ticket,
-    `attacks_closed` how many campaigns lie in alerts it closed. `found_by` has the share of campaigns found by
-    difficulty, `alerted_on_day_one` and `alerted_when_cold` are shares of the people with an alert, on the first day
-    and on a day of the first three.
+    `explained_closed` is the share that paper closed of the alerts which rest on look-alikes with a ticket alone,
+    `mixed` how many rest on one and on other things too, `attacks_closed` how many campaigns lie in alerts it closed.
+    `found_by` has the share of campaigns found by difficulty, `alerted_on_day_one` and `alerted_when_cold` are shares
+    of the people with an alert, on the first day and on a day of the first three.
     """
 
     system: System
@@ -49,6 +49,7 @@ class Summary(msgspec.Struct, frozen=True):
     precision: Figure | None
     lookalikes_alerted: Figure | None
     explained_closed: Figure | None
+    mixed: int
     attacks_closed: int
     alerted_on_day_one: Figure | None
     alerted_when_cold: Figure | None
@@ -79,6 +80,7 @@ def _summary(system: System, budget: float, group: Sequence[Measured]) -> Summar
         precision=_over(group, lambda each: _share(alert.true for alert in each.alerts)),
         lookalikes_alerted=_over(group, lambda each: _share(odd.alerted for odd in each.lookalikes)),
         explained_closed=_over(group, _explained),
+        mixed=sum(each.mixed for each in group),
         attacks_closed=sum(len(closed.attacks) for each in group for closed in each.closed),
         alerted_on_day_one=_over(group, lambda each: _people(each, 0) / each.users),
         alerted_when_cold=_over(group, lambda each: fmean(_people(each, d) for d in range(COLD_DAYS)) / each.users),

@@ -69,6 +69,7 @@ def _figures(summaries: Sequence[Summary]) -> Iterator[str]:
         ("look-alikes alerted", lambda each: percent(each.lookalikes_alerted)),
         ("explained alerts closed", lambda each: percent(each.explained_closed)),
         ("  campaigns in them", lambda each: str(each.attacks_closed)),
+        ("  mixed with other things", lambda each: str(each.mixed)),
         ("people alerted on day one", lambda each: percent(each.alerted_on_day_one)),
         ("  a day of the first three", lambda each: percent(each.alerted_when_cold)),
     ]

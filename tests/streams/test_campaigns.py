@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from audit.context import EMPTY, Context
-from audit.context_schema import Declared, End, Moment, Person, Ticket
+from audit.context_schema import Declared, End, Moment, Person, Role, RoleChange, Ticket
 from audit.event import AuditEvent, Identity, Resource
 from audit.event import Principal as Actor
 from audit.finding import Finding, Version
@@ -138,6 +138,23 @@ def test_nor_is_what_is_new_on_paper(new: int, detection: str) -> None:
         one.take(suspected=False)
     assert findings(quiet) == []
     assert not any(one.goes_on or one.held for one in quiet)
+
+
+@pytest.mark.parametrize(("since", "severity"), [(MONDAY + 9 * DAY, "medium"), (MONDAY - 30 * DAY, "high")])
+def test_an_alarm_over_what_only_a_new_role_permits_is_less_grave(since: int, severity: str) -> None:
+    ticket = Ticket(
+        id="ACC-1", type="access", requester="alice", approver="bob", opened=Moment(since - DAY), status="approved",
+    )  # fmt: skip
+    role = Role(name="reader", system="aws", actions=("s3:GetObject",), resources=("exports",))
+    change = RoleChange(user="alice", system="aws", role="reader", effective=Moment(since), ticket="ACC-1")
+    people = (Person(id="alice"), Person(id="bob"))
+    context = Context(Declared(users=people, roles=(role,), tickets=(ticket,), role_changes=(change,)))
+    deeds = list(insider(Principal.unpack(None, None)))
+    for one in deeds:
+        one.event = replace(one.event, raw=b'{"eventSource": "s3.amazonaws.com"}')
+        watch(one, Detections(RuleSet(), default_model(), context))
+    (found,) = findings(deeds)
+    assert (found.detection, found.severity) == ("slow.download", severity)
 
 
 def test_paper_is_asked_only_of_what_would_count() -> None:

@@ -151,6 +151,13 @@ class TestPaper:
         assert [each.lookalike for each in measured.alerts] == ["change"]
         assert (measured.closed, measured.left_open) == ((), 1)
 
+    def test_what_is_told_of_other_things_too_is_no_explained_alert(self, deleting: Detections) -> None:
+        late, other = self.deed("a", self.END + MINUTE), self.deed("b", self.END + 2 * MINUTE)
+        odd = [Lookalike("change", "change", "ada", 0, 0, (late.id,), "CHG-1")]
+        house = replace(labelled([late, other], (), odd), context=paper(self.END))
+        (measured,) = evaluate(house, Detections(deleting.rules, deleting.model, house.context), [5])
+        assert (measured.left_open, measured.mixed) == (0, 1)
+
     def test_a_campaign_in_what_it_closes_is_counted_and_not_found(self, deleting: Detections) -> None:
         deeds = [self.deed("a", self.END - MINUTE)]
         measured = self.measured(deleting, deeds, [attack("x", deeds)])

@@ -46,9 +46,9 @@ def test_a_summary_counts_what_it_says() -> None:
 
 def test_a_summary_counts_what_paper_closed() -> None:
     closed = (Closed("ada", (), ("pentest",)), Closed("bob", ("a1", "a2"), ("planned_change",)), Closed("eve"))
-    (summary,) = summarise([measured(closed=closed, left_open=2)])
+    (summary,) = summarise([measured(closed=closed, left_open=2, mixed=1)])
     assert mean(summary.explained_closed) == 0.5
-    assert summary.attacks_closed == 2
+    assert (summary.attacks_closed, summary.mixed) == (2, 1)
     (summary,) = summarise([measured()])
     assert (summary.explained_closed, summary.attacks_closed) == (None, 0)
 
