@@ -39,16 +39,23 @@ _FINDING_EVENTS, _FINDING_REASONS = 100, 20
 
 
 class Tally(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What one detection said in an episode; `first` is its earliest finding and stands for the others.
+    """What one detection said in an episode; `gravest` stands for the others, the earliest of its gravest findings.
 
-    All of them are explained by paper, or none.
+    All of them are explained by paper, or none. `first` is the time of the earliest (µs), 0 where an older version of
+    this program kept no such time, and the gravest was the earliest.
     """
 
     detection: str
     count: int
     risk: int
     severity: Severity
-    first: Finding
+    gravest: Finding
+    first: int = 0
+
+    @property
+    def since(self) -> int:
+        """The time of the earliest finding (µs)."""
+        return self.first or self.gravest.time
 
 
 class Episode(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -138,7 +145,7 @@ def alert_of(state: RiskState, index: int) -> Alert | None:
     if episode is None:
         return None
     carry = _carry(previous) if previous else episode.carry
-    left, spared = _left(episode), sorted((tally for tally in episode.tallies if tally.first.explained), key=_gravest)
+    left, spared = _left(episode), sorted((tally for tally in episode.tallies if tally.gravest.explained), key=_gravest)
     tallies, status = [*left, *spared], _status(state.entity, left, spared, carry)
     if status == "resolved":
         left = tallies = sorted(tallies, key=_gravest)
@@ -146,7 +153,7 @@ def alert_of(state: RiskState, index: int) -> Alert | None:
     if weight is None:
         return None
     risk, severity = weight
-    findings = tuple(tally.first for tally in tallies)
+    findings = tuple(tally.gravest for tally in tallies)
     return Alert(
         id=stable_id(state.entity, index),
         time=findings[0].time,
@@ -174,7 +181,7 @@ def alert_of(state: RiskState, index: int) -> Alert | None:
 
 def _left(episode: Episode) -> list[Tally]:
     """What no paper explains, gravest first."""
-    return sorted((tally for tally in episode.tallies if not tally.first.explained), key=_gravest)
+    return sorted((tally for tally in episode.tallies if not tally.gravest.explained), key=_gravest)
 
 
 def _status(entity: str, left: Sequence[Tally], spared: Sequence[Tally], carry: int) -> Status:
@@ -188,7 +195,7 @@ def _status(entity: str, left: Sequence[Tally], spared: Sequence[Tally], carry: 
 
 
 def _earliest(tallies: Iterable[Tally]) -> int:
-    return min(tally.first.time for tally in tallies)
+    return min(tally.since for tally in tallies)
 
 
 def _weighed(entity: str, tallies: Sequence[Tally], carry: int) -> tuple[int, Severity] | None:
@@ -214,7 +221,7 @@ def _with(episode: Episode, finding: Finding, grown: tuple[int, int], event_ids:
     return Episode(
         index=episode.index,
         count=episode.count + (not told),
-        first=min(tally.first.time for tally in tallies),
+        first=_earliest(tallies),
         tallies=tallies,
         seen=seen,
         event_ids=_merged(episode.event_ids, event_ids, EVENTS),
@@ -240,20 +247,25 @@ def _tallied(tallies: tuple[Tally, ...], finding: Finding, known: bool) -> tuple
     place = finding.detection, finding.explained != ""
     at = bisect_left(tallies, place, key=_place)
     found = at < len(tallies) and _place(tallies[at]) == place
-    first = _trimmed(finding)
-    old = tallies[at] if found else Tally(finding.detection, 0, 0, "low", first)
-    new = Tally(
+    new = _trimmed(finding)
+    old = tallies[at] if found else Tally(finding.detection, 0, 0, "low", new)
+    tally = Tally(
         detection=finding.detection,
         count=old.count + (not known),
         risk=max(old.risk, finding.risk),
         severity=max(old.severity, finding.severity, key=SEVERITIES.index),
-        first=min(first, old.first, key=lambda one: (one.time, one.id)),  # the newer one of two versions
+        gravest=min(new, old.gravest, key=_rank),  # the newer one of two versions
+        first=min(finding.time, old.since),
     )
-    return (*tallies[:at], new, *tallies[at + found :])
+    return (*tallies[:at], tally, *tallies[at + found :])
+
+
+def _rank(finding: Finding) -> tuple[int, int, int, str]:
+    return -SEVERITIES.index(finding.severity), -finding.risk, finding.time, finding.id
 
 
 def _place(tally: Tally) -> tuple[str, bool]:
-    return tally.detection, tally.first.explained != ""
+    return tally.detection, tally.gravest.explained != ""
 
 
 def _trimmed(finding: Finding) -> Finding:
@@ -309,15 +321,15 @@ def _severity(tallies: Iterable[Tally], risk: int) -> Severity:
 
 
 def _gravest(tally: Tally) -> tuple[int, int, int, str]:
-    return -SEVERITIES.index(tally.severity), -tally.risk, tally.first.time, tally.detection
+    return -SEVERITIES.index(tally.severity), -tally.risk, tally.gravest.time, tally.detection
 
 
 def _reasons(tallies: Iterable[Tally], status: Status) -> tuple[str, ...]:
     """The paper that closed it; then every representative's reasons and doubts once, the riskiest first, then the
     oldest, what paper explains last."""
-    ordered = sorted(tallies, key=lambda tally: (tally.first.explained != "", -tally.risk, tally.first.time))
-    paper = [f"Explained by {one}" for one in _paper(tally.first for tally in ordered)]
-    said = [reason for tally in ordered for reason in (*tally.first.reasons, *tally.first.doubts)]
+    ordered = sorted(tallies, key=lambda tally: (tally.gravest.explained != "", -tally.risk, tally.gravest.time))
+    paper = [f"Explained by {one}" for one in _paper(tally.gravest for tally in ordered)]
+    said = [reason for tally in ordered for reason in (*tally.gravest.reasons, *tally.gravest.doubts)]
     return tuple(dict.fromkeys([*paper, *said] if status == "resolved" else [*said, *paper]))[:_REASONS]
 
 

@@ -170,11 +170,14 @@ def test_the_gravest_finding_speaks_and_all_reasons_are_merged() -> None:
     assert alert.summary == "alice: Key made and 2 other detections, 3 times since 2026-01-31T12:00:00.000Z."
 
 
-def test_the_earliest_finding_stands_for_its_detection() -> None:
+def test_the_earliest_of_the_gravest_findings_stands_for_its_detection() -> None:
     hours = {1: 2.0, 2: 0.5, 3: 3.0}
-    state, _ = folded([made(number, at, title=f"at {at}") for number, at in hours.items()])
+    state, _ = folded([made(number, at, title=f"at {at}", severity="medium") for number, at in hours.items()])
     (tally,) = state.episodes[0].tallies
-    assert (tally.first.title, tally.count) == ("at 0.5", 3)
+    assert (tally.gravest.title, tally.count) == ("at 0.5", 3)
+    state, _ = fold(state, made(4, 1.5, title="graver", severity="high"))
+    (tally,) = state.episodes[0].tallies
+    assert (tally.gravest.title, tally.count, tally.since) == ("graver", 4, NOON + HOUR // 2)
     assert state.episodes[0].first == NOON + HOUR // 2
 
 
@@ -251,7 +254,7 @@ def test_a_correlation_s_long_list_of_events_is_kept_once() -> None:
     state, (alert,) = fold(None, made(1, severity="high", event_ids=events))
     assert alert.event_ids == events
     assert len(alert.findings[0].event_ids) == 100
-    assert len(state.episodes[0].tallies[0].first.event_ids) == 100
+    assert len(state.episodes[0].tallies[0].gravest.event_ids) == 100
 
 
 def test_folding_two_weeks_at_once_loses_no_alert() -> None:
