@@ -21,6 +21,8 @@ BATCH = 256
 PATIENCE = 0.5
 """Seconds a writer waits for its decision to be safe; while the store is away nobody waits."""
 RETRY = 5.0
+AGAIN = 0.5
+"""Seconds until what was cancelled and goes on is cancelled again."""
 LAST = 3.0
 """Seconds the end of a process waits for what is left."""
 
@@ -62,9 +64,9 @@ class LedgerWriter:
     async def close(self) -> None:
         """Writes what is left, if that can be done within LAST seconds."""
         if self._task is not None:
-            self._task.cancel()  # what it was writing is known by its id if it is written again
-            with suppress(asyncio.CancelledError):
-                await self._task
+            while not self._task.done():  # what it was writing is known by its id if it is written again
+                self._task.cancel()  # which wait_for of Python 3.11, in redis-py, may swallow
+                await asyncio.wait({self._task}, timeout=AGAIN)
         try:
             async with asyncio.timeout(LAST):
                 await self._write_all()

@@ -34,6 +34,7 @@ TOPICS = [*(RAW + source for source in SOURCES), EVENTS, FINDINGS, ALERTS, DEADL
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOOK_SECONDS = 0.2
 PATIENCE_SECONDS = 60
+AGAIN_SECONDS = 0.5
 WIDEST = 400
 FRIDAY = 4
 SPILL = timedelta(hours=12)
@@ -180,8 +181,11 @@ async def until(stop: asyncio.Event, *work: Coroutine[Any, Any, None]) -> None:
             for task in done:
                 task.result()
     finally:
-        for task in going:
-            task.cancel()
+        left = going
+        while left:
+            for task in left:
+                task.cancel()  # which wait_for of Python 3.11, in redis-py, may swallow
+            _, left = await asyncio.wait(left, timeout=AGAIN_SECONDS)
         await asyncio.gather(*going, return_exceptions=True)
 
 

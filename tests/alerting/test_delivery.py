@@ -82,9 +82,11 @@ async def _run(store: RedisAlertStore, server: SlackServer, seconds: float | asy
         await asyncio.wait_for(task, 300)
     else:
         await asyncio.sleep(seconds)
-        task.cancel()  # wherever it is, in the middle of a call too
+        while not task.done():  # wherever it is, in the middle of a call too; wait_for in Python 3.11 may swallow it
+            task.cancel()
+            await asyncio.wait({task}, timeout=0.5)
         with suppress(asyncio.CancelledError):
-            await task
+            task.result()
     await notifier.close()
 
 

@@ -156,6 +156,29 @@ async def test_the_end_does_not_wait_for_ever(store: Store, caplog: pytest.LogCa
     assert "1 decisions are in no ledger" in caplog.text
 
 
+async def test_the_end_does_not_rest_on_one_cancellation(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that swallows the first goes on, as redis-py may on Python 3.11."""
+    monkeypatch.setattr(module, "AGAIN", 0.02)
+    store.mood = LedgerAway("Redis is away")
+    swallowed: list[object] = []
+
+    async def retry(seconds: float) -> None:
+        try:
+            await real(seconds)
+        except asyncio.CancelledError:
+            if swallowed:
+                raise
+            swallowed.append(seconds)
+
+    real = asyncio.sleep
+    writer = LedgerWriter(store)
+    await writer.write(a_decision(1))
+    monkeypatch.setattr(asyncio, "sleep", retry)
+    await real(0.03)
+    await asyncio.wait_for(writer.close(), 2)
+    assert swallowed
+
+
 async def test_the_end_says_what_is_in_no_ledger(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     lost: list[int] = []
     store.mood = LedgerAway("Redis is away")

@@ -115,6 +115,25 @@ async def test_signals_tell_to_stop_and_raise_nothing(number: signal.Signals) ->
             asyncio.get_running_loop().remove_signal_handler(each)
 
 
+async def test_work_that_swallows_a_cancellation_is_cancelled_again() -> None:
+    stop, swallowed = asyncio.Event(), 0
+
+    async def stubborn() -> None:
+        nonlocal swallowed
+        while swallowed < 2:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                swallowed += 1
+        await asyncio.sleep(60)
+
+    work = asyncio.create_task(until(stop, stubborn()))
+    await asyncio.sleep(0.05)
+    stop.set()
+    await asyncio.wait_for(work, 5)
+    assert swallowed == 2
+
+
 async def test_the_guard_names_the_service_that_ended_and_shows_its_log(tmp_path: Path) -> None:
     child = Child("auditwatch worker", tmp_path / "worker.log", environ={"WHY": "no rules"}, folder=tmp_path)
     child.start(["/bin/sh", "-c", "sleep 0.3; pwd >&2; echo $WHY >&2; exit 2"], ready=lambda: True)
