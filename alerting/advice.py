@@ -96,6 +96,8 @@ _BY_KIND: dict[str, tuple[str, str]] = {
     ),
 }
 _UNKNOWN = "What the rule looks for should not happen unnoticed."
+_OWN = {"grant": "What was given for a time is over: see whether what was done in it is what it was given for."}
+"""Of alerts without a detection, by the word their key begins with."""
 _ASK = "Ask {principal} over a second channel: was this you? If not, end sessions and revoke keys."
 _SOURCE = "See which accounts {address} reached; block it if nobody owns it."
 _NO_NAME = "it"
@@ -106,7 +108,7 @@ _MARK = re.compile(r"\{(principal|address|resource|target)\}")
 def so_what(alert: Alert) -> str:
     """Why it matters, in one sentence of ours."""
     meant = next(_told(alert), None)
-    return meant[0] if meant else _UNKNOWN
+    return meant[0] if meant else _OWN.get(alert.key.partition(":")[0], _UNKNOWN)
 
 
 def what_to_do(alert: Alert) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import msgspec
 from alerting import ask_follow, notice
 from alerting.alert import EXPLAINED, Alert
 from alerting.ask_notice import is_ask
-from alerting.desk import Gather, Keep, Silence
+from alerting.desk import Ask, Gather, Keep, Silence
 from alerting.notifier import Begun, Receipt
 from alerting.route import Routing
 from alerting.store import AlertStore, Entry
@@ -48,13 +48,18 @@ async def _was_in(store: AlertStore, entry: Entry, now: int) -> bool:
 
 async def _into(store: AlertStore, channel: str, due: int, entries: Sequence[Entry], now: int) -> None:
     name, old = await _open(store, channel, due, len(entries))
-    for entry in entries:
-        if entry.receipt:
-            await store.lost(entry.alert.id)
-        await store.begin(entry.alert.id, Begun(name, now))
-    if await store.put(notice.digest(old, name, channel, due, [entry.alert for entry in entries])):
-        for entry in entries:
-            await store.receipt(entry.alert.id, _dealt_with(entry.alert, name, now))
+    mine = [entry.alert for entry in entries if await _taken(store, entry, Begun(name, now))]
+    if mine and await store.put(notice.digest(old, name, channel, due, mine)):
+        for alert in mine:
+            await store.receipt(alert.id, _dealt_with(alert, name, now))
+
+
+async def _taken(store: AlertStore, entry: Entry, begun: Begun) -> bool:
+    """Notes that an alert is for a digest; False where another dispatcher has begun or shown it since it was read."""
+    if entry.receipt is None:
+        return await store.begin(entry.alert.id, begun, entry.begun)
+    await store.lost(entry.alert.id, entry.receipt)
+    return await store.begin(entry.alert.id, begun, None)
 
 
 async def _open(store: AlertStore, channel: str, due: int, more: int) -> tuple[str, Alert | None]:
@@ -78,6 +83,16 @@ async def keep(store: AlertStore, action: Keep, now: int) -> None:
     """Notes that nobody is told of an alert: paper explains it."""
     alert = action.entry.alert
     await store.receipt(alert.id, _dealt_with(alert, EXPLAINED, now))
+
+
+async def ask(store: AlertStore, action: Ask, routing: Routing, now: int) -> None:
+    """Asks about a quiet alert where the routes say so, and notes that it has no message."""
+    alert = action.entry.alert
+    receipt = _dealt_with(alert, "quiet", now)
+    await ask_follow.begin_quietly(store, alert, receipt, routing, now)
+    case = await store.case(alert.id)
+    if case is None or case.status != "reopened":  # by more than somebody said yes to: then it has a message after all
+        await store.receipt(alert.id, receipt)
 
 
 async def tell_of_ended_mutes(store: AlertStore, routing: Routing, fallback: str, now: int, told: set[str]) -> None:

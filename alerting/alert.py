@@ -15,6 +15,9 @@ Status = Literal["open", "acknowledged", "resolved", "reopened"]
 EXPLAINED = "explained"
 """The resolution of an alert that would not be one without what declared paper explains."""
 
+CHANGES = "change."
+"""What the detections begin with that say a change of rights or responsibility has no paper (rules/change.py)."""
+
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
@@ -25,7 +28,8 @@ class Alert(msgspec.Struct, frozen=True, gc=False):
     highest revision says everything the lower ones said. `findings` holds one representative a detection, gravest
     first; `count` is the number of all findings. `evidence` are the earliest and the latest of
     its events in brief, `measures` the numbers beyond their usual, each at its highest. `papers` is what
-    explains any of it; one with the resolution EXPLAINED was closed by it.
+    explains any of it; one with the resolution EXPLAINED was closed by it. `quiet`: it deserves no message, but whoever
+    made the change in it may be asked for a reason (docs/asking.md).
     """
 
     id: str
@@ -49,6 +53,7 @@ class Alert(msgspec.Struct, frozen=True, gc=False):
     evidence: tuple[EventBrief, ...] = ()
     measures: tuple[Measure, ...] = ()
     papers: tuple[str, ...] = ()
+    quiet: bool = False
 
 
 def gravity(alert: Alert) -> tuple[int, int, str]:
@@ -119,6 +124,7 @@ class AlertLine(msgspec.Struct, kw_only=True):
     evidence: tuple[BriefLine, ...] | None = None
     measures: tuple[Measure, ...] | None = None
     papers: tuple[str, ...] | None = None
+    quiet: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 def to_line(alert: Alert) -> bytes:
@@ -127,6 +133,7 @@ def to_line(alert: Alert) -> bytes:
     fields["time"] = rfc3339(alert.time)
     fields["findings"] = tuple(_finding_line(finding) for finding in alert.findings)
     fields["evidence"] = tuple(map(_brief_line, alert.evidence))
+    fields["quiet"] = alert.quiet or msgspec.UNSET  # only a quiet one says so
     return msgspec.json.encode(AlertLine(**fields))
 
 
@@ -166,6 +173,7 @@ def from_line(line: bytes | str) -> Alert:
         evidence=tuple(map(_brief, read.evidence or ())),
         measures=read.measures or (),
         papers=read.papers or (),
+        quiet=read.quiet is True,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from alerting.alert import Alert
+from alerting.alert import CHANGES, Alert
 from audit.event import rfc3339
 from audit.finding import SEVERITIES, Severity, stable_id
 
@@ -98,9 +98,17 @@ def unanswered(ask: Ask, at: int) -> Ask:
 
 
 def covered(ask: Ask, alert: Alert) -> bool:
-    """Whether the alert is still what was asked about: no other detection has joined, and it is no graver."""
-    graver = SEVERITIES.index(alert.severity) > SEVERITIES.index(ask.severity)
-    return not graver and {finding.detection for finding in alert.findings} <= set(ask.covers)
+    """Whether the alert is still what was asked about: no other detection has joined, and it is no graver.
+
+    Of a quiet one only its changes were asked about.
+    """
+    found = {finding.detection: finding.severity for finding in alert.findings}
+    grave = [alert.severity]
+    if alert.quiet:
+        found = {name: severity for name, severity in found.items() if name.startswith(CHANGES)}
+        grave = [*found.values()]
+    graver = any(SEVERITIES.index(one) > SEVERITIES.index(ask.severity) for one in grave)
+    return not graver and found.keys() <= set(ask.covers)
 
 
 def standing(ask: Ask) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from alerting.alert import Alert
 from alerting.ask import Word, place_of
 from alerting.ask_case import asking, said
-from alerting.ask_follow import moved, settle
+from alerting.ask_follow import come_back, moved, settle
 from alerting.ask_who import Asking, asking_of, question_about
 from alerting.case import Case, Refused
 from alerting.casework import Hook
@@ -55,6 +55,7 @@ class Asks:
                 return Refused("This question is not current any more.")
             return said(case, alert, place, (click.user, word, click.at))
 
+        await come_back(self.store, click.alert_id)
         after = await moved(self.store, click.alert_id, move)
         if isinstance(after, Refused) or after is None:
             _log.info("%r on alert %s by %s does not count", word, *_named(click))

@@ -78,7 +78,8 @@ def timed_out(case: Case, at: int) -> Case | Refused:
 
 def outgrown(case: Case, alert: Alert, at: int) -> Case | None:
     """The case reopened where it was closed by a yes to less than the alert is now; None where it stays as it is."""
-    by_yes = case.status == "resolved" and bool(case.steps) and case.steps[-1].action == "confirm"
+    moves = [step.action for step in case.steps if step.action != "fell"]
+    by_yes = case.status == "resolved" and moves[-1:] == ["confirm"]
     if not by_yes or case.ask is None or covered(case.ask, alert):
         return None
     ask = msgspec.structs.replace(case.ask, end="noted")

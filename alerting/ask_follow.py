@@ -11,17 +11,22 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from alerting import ask_notice as notices
-from alerting.alert import Alert
+from alerting.alert import CHANGES, Alert
 from alerting.ask import Ask, place_of, question_id
 from alerting.ask_case import asking, outgrown, timed_out
-from alerting.ask_who import asking_of, question_about
+from alerting.ask_who import asking_of, overseers, question_about
 from alerting.case import Case, Refused
 from alerting.notice import escalations
 from alerting.notifier import Receipt
 from alerting.route import Routing
 from alerting.store import AlertStore, Entry
 from alerting.when import facts_of
+from audit.context import Context
+from audit.context_schema import DAY
 from audit.finding import stable_id
+
+REMEMBERED = 7 * DAY
+"""How long after a change that nothing explains whoever made it is still asked (µs)."""
 
 Move = Callable[[Case, Alert], Case | Refused | None]
 
@@ -40,6 +45,19 @@ async def after_shown(store: AlertStore, shown: Alert, receipt: Receipt, routing
         await _next(store, shown, now)
     elif not notices.is_ask(shown) and not shown.entity.startswith("channel:") and receipt.posted:
         await _begin(store, shown, receipt, routing, now)
+
+
+async def begin_quietly(store: AlertStore, alert: Alert, receipt: Receipt, routing: Routing, now: int) -> None:
+    """Asks about an alert without a message, while people remember."""
+    if alert.time > now - REMEMBERED:
+        await _begin(store, alert, receipt, routing, now)
+
+
+async def come_back(store: AlertStore, alert_id: str) -> None:
+    """Before a quiet alert's case moves: it is looked at again, so that what follows is told though we are killed."""
+    entry = await store.get(alert_id)
+    if entry and entry.alert.quiet and entry.receipt and not entry.receipt.posted:
+        await store.lost(alert_id)
 
 
 async def unreachable(store: AlertStore, notice: Alert, now: int) -> bool:
@@ -82,9 +100,13 @@ async def settle(store: AlertStore, entry: Entry, routing: Routing, now: int) ->
         await store.put(notices.question(alert, ask, 0, now))
     for place in range(len(ask.people)) if ended else ():
         await _tell(store, entry, ask, place)
+    if ask.end in ("yes", "noted") and any(one.detection.startswith(CHANGES) for one in alert.findings):
+        await _tell_overseers(store, alert, ask, routing.known.context)
     if ask.end == "no":
         for channel in _channels(entry, routing, now):
             await store.put(notices.denied(alert, ask, channel))
+        if alert.quiet and case.status == "reopened" and entry.receipt and not entry.receipt.posted:
+            await store.lost(alert.id)  # it deserves a message now
 
 
 async def moved(store: AlertStore, alert_id: str, move: Move) -> Case | Refused | None:
@@ -100,7 +122,7 @@ async def _begin(store: AlertStore, alert: Alert, receipt: Receipt, routing: Rou
     def first(case: Case, newest: Alert) -> Case | Refused | None:
         if grown := outgrown(case, newest, now):
             return grown
-        rule = asking_of(routing.routes.ask, facts_of(newest, routing.known))
+        rule = asking_of(routing.routes.ask, facts_of(newest, routing.known), newest.quiet)
         if rule is None or case.ask or case.status == "resolved":
             return None
         made = question_about(newest, routing.known, rule, "auditwatch", now)
@@ -156,13 +178,22 @@ async def _tell(store: AlertStore, entry: Entry, ask: Ask, place: int) -> None:
     await store.put(now_says)  # last: that it says so already means that all is done
 
 
+async def _tell_overseers(store: AlertStore, alert: Alert, ask: Ask, context: Context) -> None:
+    """A yes says of a change neither who allowed it nor why: whoever answers for the person hears it, if not asked."""
+    for one in overseers(alert, context, ask.said_by):
+        place = ask.people.index(one) if one in ask.people else None
+        put = None if place is None else await store.get(question_id(alert.id, ask, place))
+        if put is None or put.receipt is None or not put.receipt.posted:
+            await store.put(notices.agreed(alert, ask, one))
+
+
 def _channels(entry: Entry, routing: Routing, now: int) -> Iterator[str]:
     """Where a no is told: where the alert is shown, and where critical alerts of its kind go if that is elsewhere."""
     if entry.receipt and entry.receipt.posted:
         yield entry.receipt.channel
     graver = msgspec.structs.replace(entry.alert, severity="critical")
     there = routing.plan(graver, now).route.channel
-    if there not in ("", routing.plan(entry.alert, now).route.channel):
+    if entry.alert.quiet or there not in ("", routing.plan(entry.alert, now).route.channel):
         yield there
 
 

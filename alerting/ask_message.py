@@ -11,8 +11,8 @@ from alerting.slack_text import Block, button, context, header, literal, safe, s
 YES, NO, REASON = "case.yes", "case.no", "case.reason"
 _LINE, _LINES = 250, 10
 _FINE_PRINT = (
-    "Only you can answer. A yes closes this one alert; a no calls the security team at once. "
-    "Nobody will ask you for a password, a code or a link here."
+    "Only you can answer. A yes closes this one alert, unless it is too grave for that; a no calls the security team "
+    "at once. Nobody will ask you for a password, a code or a link here."
 )
 _YES_ME, _NO_ME = "Yes, it was me", "No, it was not me"
 _YES_THEM, _NO_THEM = "Yes, I know of it", "No, I do not"

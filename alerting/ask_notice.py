@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from alerting.alert import Alert
+from alerting.alert import CHANGES, Alert
 from alerting.ask import Ask, Asked, Role, question_id
 from alerting.case import Case
 from alerting.plain import plain
@@ -95,6 +95,14 @@ def heard(alert: Alert, case: Case, ask: Ask, place: int) -> Alert:
     return _notice(alert, name, slack, due, title=title, summary=outcome(case, ask, place), reasons=(alert.title,))
 
 
+def agreed(alert: Alert, ask: Ask, to: Asked) -> Alert:
+    """Tells whoever answers for somebody that they said yes to a change."""
+    name = f"ask:heard:{stable_id(alert.id, ask.at, to.person, 'agreed')}"
+    title = f"{ask.said_by} said yes at {moment(ask.said_at)}"
+    summary = f"{alert.title}. If it should have had a ticket, or you know nothing of it, tell the security team."
+    return _notice(alert, name, to.slack, ask.said_at, title=title, summary=summary, reasons=tuple(_deeds(alert)))
+
+
 def reason(alert: Alert, case: Case, to: Asked) -> Alert:
     """Tells whoever answers for somebody which reason they gave."""
     name = f"ask:heard:{stable_id(alert.id, case.version, to.person, 'reason')}"
@@ -142,11 +150,15 @@ def _notice(alert: Alert, name: str, to: str, due: int, **said: str | tuple[str,
         revision=1,
         status="open",
         resolution=None,
+        quiet=False,
     )
     return msgspec.structs.replace(about, **said)
 
 
 def _why(alert: Alert, ask: Ask, asked: Asked) -> str:
+    changes = any(finding.detection.startswith(CHANGES) for finding in alert.findings)
+    if asked.role == "self" and changes:
+        return "It was done in your name, and no ticket explains it. Was it you? Give the ticket, or the reason."
     if asked.role == "self":
         return "It was done in your name. Did you do it, or know why it was done?"
     unasked = f"{_who(alert)} is not asked: {ask.doubt}." if ask.doubt else f"You answer for {_who(alert)}."

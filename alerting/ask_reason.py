@@ -1,7 +1,7 @@
 """Why was it done? Whoever is asked about an alert may give a ticket and a reason instead of an answer.
 
 Free text closes nothing: it goes into the case (its history, thread and the ledger), and whoever answers for the person
-hears it.
+hears it, and the approver of the ticket if it is a declared one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from alerting.alert import Alert
 from alerting.ask import NOT_YOURS, Ask, place_of
 from alerting.ask_case import explained
 from alerting.ask_follow import moved
-from alerting.ask_who import people
+from alerting.ask_who import overseers
 from alerting.case import Case, Refused
 from alerting.interaction import Answer, Click, value_of
 from alerting.plain import plain
@@ -75,8 +75,8 @@ class Reasons:
         if isinstance(after, Refused) or after is None or entry is None:
             return Answer(after.reason if isinstance(after, Refused) else "There is no such alert any more.")
         _log.warning("%s gave a reason for alert %s", plain(after.actor, 60), plain(click.alert_id, 60))
-        above = [one for one in people(entry.alert, self.routing().known.context, True) if one.person != after.actor]
-        for one in above:
+        ticket = plain(click.value.get("ticket", ""), LONGEST_TICKET).strip()
+        for one in overseers(entry.alert, self.routing().known.context, after.actor, ticket):
             await self.store.put(notices.reason(entry.alert, after, one))
         return Answer()
 

@@ -33,19 +33,20 @@ _USER = re.compile(r"[UW][A-Z0-9]{2,30}")
 class Asking(msgspec.Struct, frozen=True):
     """Alerts that fit `when` are asked about. Each person has `wait`; `through` replaces the sources of THROUGH.
 
-    A yes closes alerts of the severity `closes` at most; of graver ones it is only noted.
+    A yes closes alerts of the severity `closes` at most; of graver ones it is only noted: who holds a stolen account
+    says yes too.
     """
 
     when: When = When()
     wait: Span = WAIT
     through: Names = THROUGH
-    closes: Severity = "critical"
+    closes: Severity = "medium"
     name: str = ""
 
 
-def asking_of(rules: Sequence[Asking], facts: Facts) -> Asking | None:
-    """The first that fits an alert."""
-    return next((one for one in rules if not misfit(one.when, facts)), None)
+def asking_of(rules: Sequence[Asking], facts: Facts, quiet: bool = False) -> Asking | None:
+    """The first that fits an alert; a quiet one has to be named by its detections."""
+    return next((one for one in rules if (one.when.detections or not quiet) and not misfit(one.when, facts)), None)
 
 
 def question_about(alert: Alert, known: Known, rule: Asking, by: str, now: int) -> Ask:
@@ -93,6 +94,16 @@ def people(alert: Alert, context: Context, doubted: bool) -> tuple[Asked, ...]:
     chain += next(([one] for one in _above(person, context) if one[1].id not in accused and slack_id(one[1])), [])
     asked = (Asked(one.id, slack_id(one), role) for role, one in chain)
     return tuple({one.slack: one for one in asked if one.slack}.values())
+
+
+def overseers(alert: Alert, context: Context, actor: str, ticket: str = "") -> tuple[Asked, ...]:
+    """Who is told what `actor` said: whoever answers for the person of the alert, and the approver of a ticket."""
+    declared = next((one for one in context.declared.tickets if ticket and one.id.lower() == ticket.lower()), None)
+    approver = context.person(declared.approver) if declared else None
+    told = {one.slack: one for one in people(alert, context, True)}
+    if approver and approver.id not in subjects(alert) and slack_id(approver):
+        told.setdefault(slack_id(approver), Asked(approver.id, slack_id(approver), "manager"))
+    return tuple(one for one in told.values() if one.person != actor)
 
 
 def _above(person: Person, context: Context) -> Iterator[tuple[Role, Person]]:

@@ -155,7 +155,8 @@ async def bring(store: AlertStore, notifier: Attaching, entry: Entry, now: int) 
     if about is None or shown is None or not shown.posted:
         await leave(store, notice, now)
         return "it has no message any more"
-    await store.begin(notice.id, Begun(shown.channel, now))
+    if not await store.begin(notice.id, Begun(shown.channel, now), None):
+        return "another dispatcher brings it"
     try:
         await notifier.attach(shown, file_name(about.alert), document(about))
     except Retry as problem:

@@ -9,13 +9,15 @@ import msgspec
 from alerting.alert import Alert, Status
 from alerting.ask import Ask
 from audit.event import rfc3339
+from audit.finding import SEVERITIES, Severity
 
 Action = Literal[
     "ack", "resolve", "benign", "false_positive", "snooze", "assign", "reopen", "wake",
-    "ask", "confirm", "deny", "noted", "reason", "unanswered",
+    "ask", "confirm", "deny", "noted", "reason", "unanswered", "fell",
 ]  # fmt: skip
 """What can be done with a case. `wake` is what the end of a snooze does by itself; the second line is asking the user:
-asked, yes, no, a yes that closes nothing, no answer in time (alerting/ask_case.py)."""
+asked, yes, no, a yes that closes nothing, no answer in time (alerting/ask_case.py); and that paper which explained part
+of it was withdrawn (streams/recheck.py)."""
 
 _TAKE_UP: dict[Action, tuple[Status, str | None]] = {
     "snooze": ("acknowledged", None),
@@ -26,7 +28,7 @@ _TAKE_UP: dict[Action, tuple[Status, str | None]] = {
     "confirm": ("resolved", "benign"),
     "deny": ("reopened", None),
 }
-_BESIDE: tuple[Action, ...] = ("ask", "noted", "reason", "unanswered")
+_BESIDE: tuple[Action, ...] = ("ask", "noted", "reason", "unanswered", "fell")
 """Steps that leave a case where it is: a click on a message from before them is not stale."""
 
 
@@ -37,10 +39,11 @@ def _stays(status: Status) -> dict[Action, tuple[Status, str | None]]:
 TRANSITIONS: dict[Status, dict[Action, tuple[Status, str | None]]] = {
     "open": {"ack": ("acknowledged", None), **_TAKE_UP, **_stays("open")},
     "acknowledged": {"wake": ("open", None), **_TAKE_UP, **_stays("acknowledged")},
-    "resolved": {"reopen": ("reopened", None), "deny": ("reopened", None)},
+    "resolved": {"reopen": ("reopened", None), "deny": ("reopened", None), "fell": ("resolved", None)},
     "reopened": {"ack": ("acknowledged", None), **_TAKE_UP, **_stays("reopened")},
 }
-"""Status -> action -> (status, resolution) after it. Snoozed is acknowledged, with an end."""
+"""Status -> action -> (status, resolution) after it; _BESIDE leaves the resolution. Snoozed is acknowledged, with an
+end."""
 
 STEPS_KEPT = 50
 """Steps a case remembers; the message's thread holds all of them."""
@@ -60,6 +63,7 @@ _DONE: dict[Action, str] = {
     "noted": "said yes, which closes nothing",
     "reason": "gave a reason, which closes nothing",
     "unanswered": "got no answer",
+    "fell": "found that less of it is explained",
 }
 
 
@@ -86,7 +90,7 @@ class Case(msgspec.Struct, frozen=True):
 
     `actor` took the last step at `at` (microseconds since the epoch) and may have left a `note`; all are empty in a new
     case. `assignee` has taken it; `snoozed_until` (microseconds) is 0 unless it is snoozed. `steps` are the last ones.
-    `ask` is the newest question to a person about it.
+    `ask` is the newest question to a person about it; it is at least as grave as `raised`.
     """
 
     alert_id: str
@@ -100,6 +104,7 @@ class Case(msgspec.Struct, frozen=True):
     snoozed_until: int = 0
     steps: tuple[Step, ...] = ()
     ask: Ask | None = None
+    raised: Severity = "low"
 
 
 def round_of(case: Case) -> int:
@@ -119,10 +124,10 @@ def case_of(alert: Alert) -> Case:
 
 
 def standing(alert: Alert, case: Case | None) -> Alert:
-    """The alert with the status of its case; critical where the person asked about it said no."""
+    """The alert with the status of its case, and as grave as that says; critical where the person asked said no."""
     if case is None:
         return alert
-    severity = "critical" if denied(case) else alert.severity
+    severity = "critical" if denied(case) else max(alert.severity, case.raised, key=SEVERITIES.index)
     return msgspec.structs.replace(alert, status=case.status, resolution=case.resolution, severity=severity)
 
 
@@ -147,7 +152,7 @@ def take(case: Case, step: Step, seen: int | None = None) -> Case | Refused:
     if after is None or (step.action == "assign" and case.assignee == step.actor):
         who = f" by {case.actor} at {rfc3339(case.at)}" if case.actor else ""
         return Refused(f"{step.action} is not possible: the case is already {_state(case)}{who}")
-    status, resolution = after
+    status, resolution = after[0], case.resolution if step.action in _BESIDE else after[1]
     step = msgspec.structs.replace(step, version=case.version + 1)
     return Case(
         case.alert_id,
@@ -161,6 +166,7 @@ def take(case: Case, step: Step, seen: int | None = None) -> Case | Refused:
         case.snoozed_until if step.action in ("assign", *_BESIDE) else step.until,
         (*case.steps, step)[-STEPS_KEPT:],
         case.ask,
+        case.raised,
     )
 
 

@@ -61,7 +61,7 @@ async def _bring_up(store: AlertStore, alert_id: str) -> None:
     """What was reopened and has no message of its own (paper explained it, a digest named it) is decided on anew."""
     entry = await store.get(alert_id)
     if entry and entry.receipt and not entry.receipt.posted:
-        await store.lost(alert_id)
+        await store.lost(alert_id, entry.receipt)
 
 
 @dataclass(slots=True)

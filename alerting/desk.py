@@ -72,13 +72,19 @@ class Keep(msgspec.Struct, frozen=True):
     entry: Entry
 
 
+class Ask(msgspec.Struct, frozen=True):
+    """Keep this and tell nobody, but ask whom the routes name: a change that nothing explains, and no more."""
+
+    entry: Entry
+
+
 class Renew(msgspec.Struct, frozen=True):
     """It was gathered, muted or explained and now deserves a message of its own: forget that it was dealt with."""
 
     entry: Entry
 
 
-Action = Deliver | Wait | Gather | Silence | Keep | Renew
+Action = Deliver | Wait | Gather | Silence | Keep | Ask | Renew
 
 
 def decide(entries: Iterable[Entry], now: int, routing: Routing | None = None) -> list[Action]:
@@ -99,6 +105,8 @@ def _action(entry: Entry, now: int, routing: Routing) -> Action:
     if not _maybe_seen(entry):
         if plan.mute:
             return Silence(entry, plan.mute)
+        if entry.alert.quiet and entry.case.status != "reopened":
+            return Ask(entry)
         if plan.quiet_until > now and not plan.gathered(entry.alert.severity):
             return Wait(entry, plan.quiet_until, planned=True)
     if until > now:

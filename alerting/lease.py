@@ -11,7 +11,9 @@ from alerting.store import AlertStore, StoreUnavailable
 from audit.event import MICROSECONDS
 
 LEASE = 12.0
-"""Seconds without a renewal until another may deliver: longer than any one call to Slack, which so ends before."""
+"""Seconds without a renewal until another may deliver."""
+CALL = 10.0
+"""Seconds one call to Slack or a webhook may take: who begins one has the lease for so long."""
 
 _log = logging.getLogger(__name__)
 
@@ -40,9 +42,18 @@ class Lease:
             _log.warning("delivering now" if held else "another dispatcher delivers from this outbox: waiting for it")
         return held
 
-    def lasts(self) -> bool:
-        """Whether it is ours still: a process that was frozen finds out here."""
-        return self.clock() < self.until
+    async def sure(self) -> bool:
+        """Whether a call that begins now ends before another may deliver: a process that was frozen finds out here.
+
+        Renews the lease where little of it is left, and never takes one that ran out: somebody may have had it since.
+
+        Raises:
+            StoreUnavailable: the store cannot be asked.
+        """
+        until = self.until
+        if self.clock() + round(CALL * MICROSECONDS) < until:
+            return True
+        return self.clock() < until and await self.hold() and self.clock() < until
 
     async def release(self) -> None:
         """Gives it back; where the store is away it runs out by itself."""

@@ -34,6 +34,7 @@ Kind = Literal[
     "rules",  # another set of rules, with its exceptions, is in use
     "models",  # a model was published, promoted, rolled back, shadowed or taken
     "context",  # another context is in use
+    "grant",  # temporary access was opened, used, its end moved, closed with a summary; or break-glass summed up
     "baseline",  # somebody had a principal's usual forgotten
     "routes",  # other routes are in use
     "ledger",  # the ledger itself: trimmed, or found behind what was written

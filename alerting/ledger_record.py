@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from alerting.alert import Alert
+from alerting.alert import EXPLAINED, Alert
 from alerting.case import Case
 from alerting.interaction import Answer, Click, Handler
 from alerting.ledger import NO_LEDGER, Decision, Kind, Ledger
@@ -106,7 +106,7 @@ def came(alert: Alert, before: Entry | None) -> Kind | None:
     a dozen records.
     """
     if before is None:
-        return "explained" if alert.status == "resolved" else "raised"
+        return "explained" if alert.resolution == EXPLAINED else "raised"
     graver = SEVERITIES.index(alert.severity) > SEVERITIES.index(before.alert.severity)
     grown = alert.revision.bit_length() > before.alert.revision.bit_length()
     closed = alert.status != before.alert.status

@@ -11,14 +11,14 @@ import msgspec
 
 from alerting.route import HOUR, Routing
 
-Deed = Literal["sent", "refused", "muted", "gathered", "explained", "waiting"]
+Deed = Literal["sent", "refused", "muted", "gathered", "explained", "quiet", "waiting"]
 
 
 class Delivered(msgspec.Struct):
     """What one run did: deliveries made, and alerts refused for good (shown on stderr instead).
 
-    `muted` and `gathered` count what was kept or put into digests, `explained` what declared paper closed; `waiting`,
-    only with drain, what is due later.
+    `muted` and `gathered` count what was kept or put into digests, `explained` what declared paper closed, `quiet` what
+    people are asked about at most; `waiting`, only with drain, what is due later.
     """
 
     sent: int = 0
@@ -26,6 +26,7 @@ class Delivered(msgspec.Struct):
     muted: int = 0
     gathered: int = 0
     explained: int = 0
+    quiet: int = 0
     waiting: int = 0
 
 

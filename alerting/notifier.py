@@ -34,6 +34,11 @@ class Receipt(msgspec.Struct, frozen=True):
         """Whether there is a message."""
         return self.channel != ""
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """Which message it is, whatever it shows."""
+        return self.channel, self.message_id
+
 
 class Begun(msgspec.Struct, frozen=True):
     """A first delivery begun at `at` (microseconds) whose end nobody has noted: people may have seen it."""

@@ -6,16 +6,20 @@ which does not depend on order either. Nor does it show how often a correlation 
 
 Findings that declared paper explains are tallied apart. An episode that deserves an alert only with them becomes one
 that is resolved already; it is told of once the others alone deserve it.
+
+One that deserves none, but holds a change of rights or responsibility that nothing explains, becomes a quiet alert.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
-from alerting.alert import EXPLAINED, Alert, Status
+from alerting.alert import CHANGES, EXPLAINED, Alert, Status
+from alerting.risk_words import reasons, summary
 from audit.brief import EventBrief, Measure, ends
 from audit.event import MICROSECONDS, rfc3339
 from audit.finding import SEVERITIES, Finding, Severity, at_least, stable_id
@@ -32,7 +36,6 @@ SEEN = 500
 """Finding ids kept per episode, to count a finding that is delivered twice only once."""
 MEASURES = 8
 """Numbers beyond their usual kept per episode, each with its highest value."""
-_REASONS = 30
 PAPERS = 50
 """Pieces of paper kept per episode."""
 _FINDING_EVENTS, _FINDING_REASONS = 100, 20
@@ -145,14 +148,10 @@ def alert_of(state: RiskState, index: int) -> Alert | None:
     if episode is None:
         return None
     carry = _carry(previous) if previous else episode.carry
-    left, spared = _left(episode), sorted((tally for tally in episode.tallies if tally.gravest.explained), key=_gravest)
-    tallies, status = [*left, *spared], _status(state.entity, left, spared, carry)
-    if status == "resolved":
-        left = tallies = sorted(tallies, key=_gravest)
-    weight = _weighed(state.entity, left, carry)
-    if weight is None:
+    verdict = _verdict(state.entity, episode, carry)
+    if verdict is None:
         return None
-    risk, severity = weight
+    tallies, status, (risk, severity), quiet = verdict
     findings = tuple(tally.gravest for tally in tallies)
     return Alert(
         id=stable_id(state.entity, index),
@@ -162,10 +161,10 @@ def alert_of(state: RiskState, index: int) -> Alert | None:
         principal=findings[0].principal,
         entity=state.entity,
         title=findings[0].title,
-        summary=_summary(state.entity, episode, findings, status),
+        summary=summary(state.entity, findings, _extent(episode), status),
         findings=findings,
         event_ids=episode.event_ids,
-        reasons=_reasons(tallies, status),
+        reasons=reasons(_riskiest(tallies), status),
         attack=episode.attack,
         version=findings[0].version,
         key=state.entity,
@@ -176,7 +175,34 @@ def alert_of(state: RiskState, index: int) -> Alert | None:
         papers=episode.papers,
         status=status,
         resolution=EXPLAINED if status == "resolved" else None,
+        quiet=quiet,
     )
+
+
+class _Verdict(NamedTuple):
+    """What an alert tells, the title first; where it stands; risk and severity; whether nobody is to be told."""
+
+    tallies: list[Tally]
+    status: Status
+    weight: tuple[int, Severity]
+    quiet: bool = False
+
+
+def _verdict(entity: str, episode: Episode, carry: int) -> _Verdict | None:
+    """What an episode amounts to; None while it deserves no alert, nor holds a change to ask about."""
+    left, spared = _left(episode), sorted((tally for tally in episode.tallies if tally.gravest.explained), key=_gravest)
+    status = _status(entity, left, spared, carry)
+    told = sorted([*left, *spared], key=_gravest) if status == "resolved" else left
+    if weight := _weighed(entity, told, carry):
+        return _Verdict(told if status == "resolved" else [*left, *spared], status, weight)
+    if any(map(_is_change, left)):
+        changes_first = sorted(left, key=_is_change, reverse=True)
+        return _Verdict([*changes_first, *spared], "open", _weight(left, carry), quiet=True)
+    return None
+
+
+def _is_change(tally: Tally) -> bool:
+    return tally.detection.startswith(CHANGES)
 
 
 def _left(episode: Episode) -> list[Tally]:
@@ -202,11 +228,15 @@ def _weighed(entity: str, tallies: Sequence[Tally], carry: int) -> tuple[int, Se
     """Risk and severity of the alert that these deserve; None while they deserve none."""
     if not tallies:
         return None
-    risk = min(100, _own_risk(tallies) + carry)
-    severity = _severity(tallies, risk)
+    risk, severity = _weight(tallies, carry)
     if entity.startswith("user:") and risk < THRESHOLD and not at_least(severity, "high"):
         return None
     return risk, severity
+
+
+def _weight(tallies: Sequence[Tally], carry: int) -> tuple[int, Severity]:
+    risk = min(100, _own_risk(tallies) + carry)
+    return risk, _severity(tallies, risk)
 
 
 def _with(episode: Episode, finding: Finding, grown: tuple[int, int], event_ids: Sequence[str]) -> Episode:
@@ -324,25 +354,13 @@ def _gravest(tally: Tally) -> tuple[int, int, int, str]:
     return -SEVERITIES.index(tally.severity), -tally.risk, tally.gravest.time, tally.detection
 
 
-def _reasons(tallies: Iterable[Tally], status: Status) -> tuple[str, ...]:
-    """The paper that closed it; then every representative's reasons and doubts once, the riskiest first, then the
-    oldest, what paper explains last."""
+def _riskiest(tallies: Iterable[Tally]) -> list[Finding]:
+    """Their representatives, the riskiest first, then the oldest, what paper explains last."""
     ordered = sorted(tallies, key=lambda tally: (tally.gravest.explained != "", -tally.risk, tally.gravest.time))
-    paper = [f"Explained by {one}" for one in _paper(tally.gravest for tally in ordered)]
-    said = [reason for tally in ordered for reason in (*tally.gravest.reasons, *tally.gravest.doubts)]
-    return tuple(dict.fromkeys([*paper, *said] if status == "resolved" else [*said, *paper]))[:_REASONS]
+    return [tally.gravest for tally in ordered]
 
 
-def _paper(findings: Iterable[Finding]) -> list[str]:
-    return [*dict.fromkeys(finding.explained for finding in findings if finding.explained)]
-
-
-def _summary(entity: str, episode: Episode, findings: tuple[Finding, ...], status: Status) -> str:
-    kind, _, name = entity.partition(":")
-    who = findings[0].principal or name if kind == "user" else f"{kind} {name}"
-    others = len(findings) - 1
-    more = f" and {others} other detection{'s' * (others > 1)}" if others else ""
+def _extent(episode: Episode) -> str:
     times = "once" if episode.count == 1 else f"{episode.count} times"
     events = f", {EVENTS} events or more" if len(episode.event_ids) == EVENTS else ""
-    closed = f" Explained by {' and '.join(_paper(findings)[:3])}." if status == "resolved" else ""
-    return f"{who}: {findings[0].title}{more}, {times} since {rfc3339(episode.first)}{events}.{closed}"
+    return f"{times} since {rfc3339(episode.first)}{events}"

@@ -27,6 +27,12 @@ def explain(alert: Alert, routing: Routing, now: int, spent: int | None = None) 
     """What the routes make of an alert at `now` (microseconds); `spent` is what its budget has paid for, if known."""
     facts, plan = facts_of(alert, routing.known), routing.plan(alert, now)
     yield from _known(facts)
+    if alert.quiet:
+        yield Line(
+            "not told",
+            alert.principal,
+            "a change that nothing explains, and no more: who made it may be asked, nobody is told",
+        )
     yield from _routes(routing, facts, plan)
     for mute in routing.routes.mutes:
         yield _mute(mute, facts, now)
@@ -39,7 +45,7 @@ def explain(alert: Alert, routing: Routing, now: int, spent: int | None = None) 
 
 def _asking(alert: Alert, routing: Routing, facts: Facts) -> Iterator[Line]:
     """Who would be asked whether they know of it."""
-    rule = asking_of(routing.routes.ask, facts)
+    rule = asking_of(routing.routes.ask, facts, alert.quiet)
     if rule is None:
         return
     ask = question_about(alert, routing.known, rule, "", 0)

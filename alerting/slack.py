@@ -22,12 +22,12 @@ from alerting.doubts import Partly
 from alerting.interaction import Click
 from alerting.notice import is_notice
 from alerting.notifier import Gone, Permanent, Receipt, Retry, WrongChannel
-from alerting.slack_errors import BLOCKS_REFUSED, CHANNEL_REFUSED, MESSAGE_GONE, Refused, judge
-from alerting.slack_message import EVENT_TYPE, NOTICE_TYPE, Message, render, safe, without_blocks
+from alerting.slack_errors import BLOCKS_REFUSED, CHANNEL_REFUSED, MESSAGE_GONE, METADATA_REFUSED, Refused, judge
+from alerting.slack_found import FAR, STEP_TYPE, payload_of, posted_at, shown_by
+from alerting.slack_message import Message, render, safe, without_blocks
 from alerting.slack_notice import render_notice
 from alerting.thread import Reply
 from audit.event import MICROSECONDS
-from audit.finding import SEVERITIES
 
 BASE_URL = "https://slack.com/api/"
 TIMEOUT = 10.0
@@ -38,11 +38,8 @@ CLOCKS_APART = 120.0
 """Seconds Slack's clock may be behind ours when messages are looked for."""
 
 _CHANNEL_ID, _USER_ID = re.compile(r"[CDG][A-Z0-9]+"), re.compile(r"[UW][A-Z0-9]+")
-STEP_TYPE = "auditwatch_step"
-"""The metadata of a reply that tells steps of a case."""
 _LONGEST_REPLY = 3000
 _QUIET = {"unfurl_links": False, "unfurl_media": False, "parse": "none", "link_names": False}
-_FAR = 9e9
 
 
 class Cut(Permanent):
@@ -132,12 +129,12 @@ class SlackNotifier:
             "include_all_metadata": True,
             "limit": HISTORY_PAGE,
         }
-        found, last = Partly(), _FAR
+        found, last = Partly(), FAR
         async with self._looking:
             try:
                 async for message in self._pages("conversations.history", "messages", where):
-                    last = _seconds(message)
-                    shown = _receipt_of(message, str(where["channel"]))
+                    last = posted_at(message)
+                    shown = shown_by(message, str(where["channel"]))
                     if shown and shown[0] in alert_ids and await self._ours(message):
                         found[shown[0]] = shown[1]
             except Cut:
@@ -165,7 +162,7 @@ class SlackNotifier:
         where = {"channel": receipt.channel, "ts": receipt.message_id, "include_all_metadata": True}
         found: list[int] = []
         async for message in self._pages("conversations.replies", "messages", where | {"limit": HISTORY_PAGE}):
-            payload = _payload_of(message, STEP_TYPE)
+            payload = payload_of(message, STEP_TYPE)
             if (
                 payload.get("alert_id") == alert_id
                 and type(payload.get("version")) is int
@@ -260,12 +257,13 @@ class SlackNotifier:
         raise Cut(f"{method} has more than {MOST_PAGES} pages of {HISTORY_PAGE}")
 
     async def _send(self, alert: Alert, message: Message, place: dict[str, str]) -> Receipt:
-        try:
-            channel, ts = await self._call(place, message)
-        except Refused as refused:
-            if refused.code not in BLOCKS_REFUSED:
-                raise
-            channel, ts = await self._call(place, without_blocks(message))
+        """The message, or what is left of it once all that Slack refuses is taken out."""
+        while True:
+            try:
+                channel, ts = await self._call(place, message)
+                break
+            except Refused as refused:
+                message = _cut(message, refused)
         self._ids[place["channel"]] = channel
         return Receipt(alert.revision, alert.severity, channel, ts)
 
@@ -273,6 +271,8 @@ class SlackNotifier:
         """chat.update where `place` has a ts, else chat.postMessage; the channel and ts of the message."""
         posting = "ts" not in place
         body: dict[str, Any] = {**place, **msgspec.structs.asdict(message), "parse": "none", "link_names": False}
+        if not message.metadata:
+            del body["metadata"]
         if posting:
             body |= {"mrkdwn": False} | _QUIET
         answer = await self._ask("chat.postMessage" if posting else "chat.update", body, posting)
@@ -321,24 +321,10 @@ def _message(alert: Alert, case: Case | None) -> Message:
     return render_notice(alert) if is_notice(alert) else render(alert, case)
 
 
-def _seconds(message: dict[str, Any]) -> float:
-    """When a message was posted, by Slack's clock; what does not say so leaves everything before it unknown."""
-    try:
-        return float(message["ts"])
-    except (KeyError, TypeError, ValueError):
-        return _FAR
-
-
-def _receipt_of(message: dict[str, Any], channel: str) -> tuple[str, Receipt] | None:
-    """The alert or notice a message shows, and what stands for it; None where it shows none of ours."""
-    payload = _payload_of(message, EVENT_TYPE) or _payload_of(message, NOTICE_TYPE)
-    revision, severity, ts = payload.get("revision"), payload.get("severity"), message.get("ts")
-    if not (type(revision) is int and severity in SEVERITIES and ts):
-        return None
-    return str(payload.get("alert_id")), Receipt(revision, severity, channel, str(ts))
-
-
-def _payload_of(message: dict[str, Any], kind: str) -> dict[str, Any]:
-    metadata = message.get("metadata")
-    payload = metadata.get("event_payload") if isinstance(metadata, dict) else None
-    return payload if isinstance(payload, dict) and metadata and metadata.get("event_type") == kind else {}
+def _cut(message: Message, refused: Refused) -> Message:
+    """The message without what was refused; raises the refusal where that is out already."""
+    if refused.code in METADATA_REFUSED and message.metadata:
+        return msgspec.structs.replace(message, metadata={})
+    if refused.code in BLOCKS_REFUSED and message.blocks:
+        return without_blocks(message)
+    raise refused

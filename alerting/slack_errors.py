@@ -9,11 +9,12 @@ from alerting.notifier import Permanent, Retry
 BLOCKS_REFUSED = {
     "invalid_blocks",
     "invalid_blocks_format",
-    "metadata_too_large",
     "msg_blocks_too_long",
     "msg_too_long",
 }
 """Codes after which text goes without blocks, and shorter."""
+METADATA_REFUSED = {"metadata_too_large", "metadata_must_be_sent_from_app", "invalid_metadata_format"}
+"""Codes after which the message goes without metadata: people see it, and nothing finds it again."""
 CHANNEL_REFUSED = {
     "channel_not_found",
     "not_in_channel",

@@ -85,7 +85,7 @@ return 1
 
 BEGIN = """
 if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('HEXISTS', KEYS[1], 'receipt') == 1 then return 0 end
-if ARGV[2] ~= 'whatever' and (redis.call('HGET', KEYS[1], 'begun') or '') ~= ARGV[2] then return 0 end
+if (redis.call('HGET', KEYS[1], 'begun') or '') ~= ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], 'begun', ARGV[1])
 return 1
 """
@@ -93,6 +93,11 @@ return 1
 LOST = """
 local order = redis.call('HGET', KEYS[1], 'order')
 if not order then return 0 end
+if ARGV[2] then
+  local noted = redis.call('HGET', KEYS[1], 'receipt')
+  local shown = noted and cmsgpack.unpack(noted)
+  if not shown or shown.channel ~= ARGV[2] or shown.message_id ~= ARGV[3] then return 0 end
+end
 redis.call('HDEL', KEYS[1], 'receipt', 'sent', 'begun', 'posted', 'shown', 'told')
 redis.call('PERSIST', KEYS[1])
 if not redis.call('ZSCORE', KEYS[3], ARGV[1]) then redis.call('ZADD', KEYS[2], order, ARGV[1]) end
@@ -144,6 +149,12 @@ redis.call('SADD', KEYS[1], ARGV[1])
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 return 1
 """  # KEYS: the purse alone
+
+OWE = """
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[3]) then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+return 1
+"""  # KEYS: what is owed alone
 
 HOLD = """
 local holder = redis.call('GET', KEYS[1])

@@ -90,7 +90,7 @@ async def _arrived(notifier: Threads, shown: Receipt, case: Case) -> tuple[int, 
 
 def _reply(case: Case, steps: tuple[Step, ...]) -> Reply:
     text = "\n".join(map(line, steps)) or "The history of this case is too long to be told."
-    return Reply(case.alert_id, case.version, text, loud=any(step.action == "wake" for step in steps))
+    return Reply(case.alert_id, case.version, text, loud=any(step.action in ("wake", "fell") for step in steps))
 
 
 def line(step: Step) -> str:

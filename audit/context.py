@@ -37,7 +37,7 @@ class Context:
     def __init__(self, declared: Declared | None = None, warnings: tuple[Problem, ...] = ()) -> None:
         self.declared = declared or Declared()
         self.warnings = warnings
-        self.people = People(self.declared.users)
+        self.people = People(self.declared.users, self.declared.company.aws_accounts.values())
         self.tokens = Tokens(self.declared.token_issuers)
         self._networks = Networks(self.declared.ip_ranges, self.declared.ip_geo, self.declared.geo_databases)
         self.location = self._networks.location

@@ -13,13 +13,11 @@ from importlib import import_module
 from ipaddress import ip_network
 from typing import get_args
 
+from audit.context_duties import Found, separations, unknown_tickets
 from audit.context_people import SYSTEM_OF, system_of
-from audit.context_read import Problem, Rows
+from audit.context_read import Problem, Rows, near
 from audit.context_schema import WEEKDAYS, Person, RangeKind, Role
 from audit.tokens import SIGNATURE
-
-Found = Iterator[tuple[str, int, tuple[str | int, ...], str]]
-"""Section, row, place within the row, and what is wrong."""
 
 SYSTEMS = ("aws", "okta", "github", "k8s", "entra", "google", "linux", "slack")
 
@@ -34,6 +32,7 @@ def errors(rows: Rows) -> list[Problem]:
         _duplicate_roles,
         _role_names,
         _role_users,
+        separations,
         _times,
         _conditions,
         _networks,
@@ -45,7 +44,7 @@ def errors(rows: Rows) -> list[Problem]:
 
 def warnings(rows: Rows) -> list[Problem]:
     """References to people and tickets that the files do not hold."""
-    return _problems(rows, (_unknown_people, _unknown_tickets))
+    return _problems(rows, (_unknown_people, _unknown_tickets, unknown_tickets))
 
 
 def _problems(rows: Rows, checks: tuple[Callable[[Rows], Found], ...]) -> list[Problem]:
@@ -180,7 +179,7 @@ def _role_names(rows: Rows) -> Found:
                     "users",
                     index,
                     ("roles", at),
-                    f"'{person.id}' has role '{name}', which is not declared{_near(name, known)}",
+                    f"'{person.id}' has role '{name}', which is not declared{near(name, known)}",
                 )
     systems: defaultdict[str, set[str]] = defaultdict(set)
     for role in roles:
@@ -188,7 +187,7 @@ def _role_names(rows: Rows) -> Found:
     for section in ("temporary_grants", "role_changes"):
         for index, row in enumerate(rows.sections[section]):
             if row.role not in known:
-                yield section, index, ("role",), f"role '{row.role}' is not declared{_near(row.role, known)}"
+                yield section, index, ("role",), f"role '{row.role}' is not declared{near(row.role, known)}"
             elif row.role in systems and row.system not in systems[row.role]:
                 where = ", ".join(sorted(systems[row.role]))
                 yield (
@@ -205,7 +204,7 @@ def _role_users(rows: Rows) -> Found:
     for section in ("temporary_grants", "role_changes", "oncall"):
         for index, row in enumerate(rows.sections[section]):
             if row.user not in known:
-                yield section, index, ("user",), f"user '{row.user}' is not declared{_near(row.user, known)}"
+                yield section, index, ("user",), f"user '{row.user}' is not declared{near(row.user, known)}"
 
 
 def _times(rows: Rows) -> Found:
@@ -291,7 +290,7 @@ def _unknown_people(rows: Rows) -> Found:
         for index, row in enumerate(rows.sections[section]):
             name = getattr(row, key)
             if name and name not in known:
-                yield section, index, (key,), f"{key} '{name}' is not declared{_near(name, known)}"
+                yield section, index, (key,), f"{key} '{name}' is not declared{near(name, known)}"
 
 
 def _unknown_tickets(rows: Rows) -> Found:
@@ -299,13 +298,7 @@ def _unknown_tickets(rows: Rows) -> Found:
     for section in ("temporary_grants", "role_changes", "pentest_windows"):
         for index, row in enumerate(rows.sections[section]):
             if row.ticket and row.ticket not in known:
-                yield section, index, ("ticket",), f"ticket '{row.ticket}' is not declared{_near(row.ticket, known)}"
-
-
-def _near(name: str, known: set[str]) -> str:
-    """What to do about a name that is not known; near names are sought only where that is cheap."""
-    near = get_close_matches(name, known, n=1, cutoff=0.75) if len(known) <= 2_000 else []
-    return f": did you mean '{near[0]}'?" if near else ": declare it or correct the name"
+                yield section, index, ("ticket",), f"ticket '{row.ticket}' is not declared{near(row.ticket, known)}"
 
 
 _ARN_WORDS = frozenset({"", "arn", "aws", "aws-us-gov", "aws-cn", "iam", "sts", "user", "role", "assumed-role"})

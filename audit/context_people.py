@@ -32,10 +32,17 @@ def system_of(source: str) -> str:
     return SYSTEM_OF.get(source, source)
 
 
+def fold(name: str) -> str:
+    """A name in lower case, letter by letter: KELVIN SIGN is no k, or it would be taken for somebody else's."""
+    return name.lower() if name.isascii() else name.translate(_SIGNS).lower()
+
+
 class People:
     """Dictionaries from names to person ids. A name may belong to several people: then all are given."""
 
-    def __init__(self, persons: Iterable[Person]) -> None:
+    def __init__(self, persons: Iterable[Person], accounts: Iterable[str] = ()) -> None:
+        """`accounts` are the numbers of the company's own AWS accounts, as far as they are declared."""
+        self.accounts = frozenset(accounts)
         self.by_id = {person.id: person for person in persons}
         self._exact: dict[tuple[str, str], Ids] = {}
         self._keys: dict[str, Ids] = {}
@@ -43,7 +50,7 @@ class People:
         globs: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
         for person in self.by_id.values():
             one = frozenset({person.id})
-            _file(self._names, person.id.lower(), one)
+            _file(self._names, fold(person.id), one)
             for key in person.access_keys:
                 _file(self._keys, key, one)
             for system, name in _names_of(person):
@@ -62,7 +69,7 @@ class People:
 
     def exact(self, system: str, name: str) -> Ids:
         """Whose identity in a system this name is, letter case aside."""
-        return self._exact.get((system, name.lower()), NOBODY)
+        return self._exact.get((system, fold(name)), NOBODY)
 
     def of_access_key(self, key: str) -> Ids:
         """Whose access key this is."""
@@ -70,20 +77,20 @@ class People:
 
     def called(self, name: str) -> Ids:
         """Whose id, or whose e-mail in any system, this name is."""
-        return self._names.get(name.lower(), NOBODY)
+        return self._names.get(fold(name), NOBODY)
 
     def _named(self, system: str, name: str) -> Ids:
         if name.startswith("arn:aws"):  # clusters on AWS call their users so
             system = "aws"
         globs = self._globs.get(system)
-        found = self.exact(system, name) or (globs.owners(name.lower()) if globs else NOBODY)
+        found = self.exact(system, name) or (globs.owners(fold(name)) if globs else NOBODY)
         return found or (self.called(name) if "@" in name else NOBODY)
 
 
 def _names_of(person: Person) -> Iterator[tuple[str, str]]:
     for source, names in person.identities.items():
         for name in names:
-            yield system_of(source), name.lower()
+            yield system_of(source), fold(name)
 
 
 def _file(index: dict[Key, Ids], key: Key, one: Ids) -> None:
@@ -131,3 +138,7 @@ def glob_matches(parts: tuple[str, ...], text: str) -> bool:
 
 def _words(name: str) -> list[str]:
     return name.replace("/", ":").split(":")
+
+
+_SIGNS = {0x212A: "\ufffd"}
+"""The one sign outside ASCII whose lower case lies in it."""

@@ -13,7 +13,17 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 
-from audit.context_schema import ROWS, SECTIONS, Company, Conditions, Declared, Leave, Sensitive, decode_moment
+from audit.context_schema import (
+    ROWS,
+    SECTIONS,
+    Company,
+    Conditions,
+    Declared,
+    Exemption,
+    Leave,
+    Sensitive,
+    decode_moment,
+)
 from audit.network import database_fault
 from audit.yaml_lines import BadText, Lines, Place, Tree, read_json, read_yaml
 
@@ -217,6 +227,12 @@ def _explain(message: str, tree: dict[str, Tree], kind: type[msgspec.Struct], na
     return place, f"{label}: {text[:1].lower()}{text[1:]}"
 
 
+def near(name: str, known: set[str]) -> str:
+    """What to do about a name that is not known; near names are sought only where that is cheap."""
+    found = get_close_matches(name, known, n=1, cutoff=0.75) if len(known) <= 2_000 else []
+    return f": did you mean '{found[0]}'?" if found else ": declare it or correct the name"
+
+
 def _choices(kind: type[msgspec.Struct], key: str) -> list[str]:
     return [str(one) for one in get_args(get_type_hints(kind)[key])]
 
@@ -239,6 +255,7 @@ _INNER: dict[str, type[msgspec.Struct]] = {
     "leave": Leave,
     "sensitive": Sensitive,
     "conditions": Conditions,
+    "exceptions": Exemption,
 }
 _PLAIN = {
     "object": "keys and values",

@@ -127,8 +127,26 @@ class Grant(_Row, frozen=True):
     ticket: str = ""
 
 
+class Exemption(_Row, frozen=True):
+    """Somebody who may hold together what is kept apart: until when, and who agreed to it on which ticket."""
+
+    user: str
+    until: End
+    ticket: str
+    approver: str
+
+
+class Separation(_Row, frozen=True):
+    """Duties of which one human holds at most one at a time: `roles` by name, or as `system:name`."""
+
+    name: str
+    roles: Names
+    reason: str = ""
+    exceptions: tuple[Exemption, ...] = ()
+
+
 class Ticket(_Row, frozen=True):
-    """Somebody asked for something; it counts from `opened` on."""
+    """Somebody asked for something; it counts from `opened` on. `updated` is when its system changed it last."""
 
     id: str
     type: TicketType
@@ -142,6 +160,7 @@ class Ticket(_Row, frozen=True):
     window_start: Moment | None = None
     window_end: End | None = None
     status: str = ""
+    updated: Moment | None = None
 
 
 class RoleChange(_Row, frozen=True):
@@ -217,6 +236,7 @@ class Declared(_Row, frozen=True):
     temporary_grants: tuple[Grant, ...] = ()
     tickets: tuple[Ticket, ...] = ()
     role_changes: tuple[RoleChange, ...] = ()
+    separation_of_duties: tuple[Separation, ...] = ()
     oncall: tuple[Shift, ...] = ()
     pentest_windows: tuple[PentestWindow, ...] = ()
     ip_ranges: tuple[IpRange, ...] = ()
@@ -232,6 +252,7 @@ ROWS: dict[str, type[msgspec.Struct]] = {
     "temporary_grants": Grant,
     "tickets": Ticket,
     "role_changes": RoleChange,
+    "separation_of_duties": Separation,
     "oncall": Shift,
     "pentest_windows": PentestWindow,
     "ip_ranges": IpRange,

@@ -6,7 +6,7 @@ merged: the vendor's own name stays the key and the actor is "ambiguous".
 
 Firm evidence is what the vendor authenticated and the company declared. The session name of an assumed role (and
 sourceIdentity) is chosen by whoever assumes it, so by itself it finds the person but proves nothing: the identity
-stays as the normaliser judged it.
+is "asserted". Of an account that is not the company's only a name declared in full is believed.
 """
 
 from __future__ import annotations
@@ -58,12 +58,38 @@ def identify(event: AuditEvent, record: Record, context: Context) -> AuditEvent:
 def evidence(event: AuditEvent, record: Record, people: People) -> Evidence:
     """What the record says about who is behind its actor, held against the declared people."""
     system, key = system_of(event.source), event.actor.id
+    if system == "aws" and _is_foreign(event, record, people):
+        return Evidence((people.exact("aws", key),))
     own = people.named(system, key)
     clues = _CLUES.get(system)
     if clues is None:
         return Evidence((own,))
     more = clues(key, record, people)
+    if system == "k8s" and _is_chosen(key, record):
+        return Evidence(more.firm, (own, *more.loose))
     return Evidence((own, *more.firm), more.loose)
+
+
+def _is_foreign(event: AuditEvent, record: Record, people: People) -> bool:
+    """Whether an actor is of an account that is not the company's: there, anybody may call anything anything.
+
+    Of callers from other accounts CloudTrail may tell no ARN, only the account.
+    """
+    if not people.accounts:
+        return False
+    key = event.actor.id
+    arn = key.startswith("arn:aws")
+    own = key.partition("::")[2][:12] if arn else _text(_inner(record, "userIdentity"), "accountId")
+    return own not in people.accounts and own != event.account and own.isdecimal()
+
+
+def _is_chosen(key: str, record: Record) -> bool:
+    """Whether a cluster on AWS calls its user by the name of a session, which whoever assumes a role chooses."""
+    extra = _inner(_inner(record, "user"), "extra")
+    if "arn" not in extra:
+        return False
+    role, session = split_session(next(iter(_texts(extra, "arn")), ""))
+    return session != "" and session.lower() in key.lower() and _CENTRE_ROLE not in role and not key.startswith("arn:")
 
 
 def principal_key(system: str, key: str) -> str:
@@ -88,7 +114,9 @@ def _shown(event: AuditEvent, token: Token) -> AuditEvent:
 def _actor(event: AuditEvent, record: Record, people: People, token: Token | None = None) -> Principal:
     actor = event.actor
     found = evidence(event, record, people) if people.by_id else Evidence()
-    if token and token.name:
+    if token and token.flaw:
+        found = Evidence((), (*found.firm, *found.loose))
+    elif token and token.name:
         found = Evidence((*found.firm, people.called(token.name)), found.loose)
     owners = _agreed((*found.firm, *found.loose))
     if len(owners) == 1:
@@ -101,7 +129,10 @@ def _actor(event: AuditEvent, record: Record, people: People, token: Token | Non
 
 
 def _certainty(identity: Identity, found: Evidence, owner: Ids) -> Identity:
-    return "verified" if identity != "anonymous" and owner in found.firm else identity
+    """A second factor proves who is there, and not that it is whom they call themselves after."""
+    if identity == "anonymous":
+        return identity
+    return "verified" if owner in found.firm else "asserted"
 
 
 def _target(target: Principal, source: str, people: People) -> Principal:
@@ -145,7 +176,8 @@ def _role_session(role: str, session: str, issuer: str, people: People) -> Evide
     """Whose the role is (in either spelling of its ARN), and whom the session is named after."""
     holders = people.named("aws", role) or people.named("aws", issuer)
     after = people.called(session) or people.exact("aws", session)
-    if _CENTRE_ROLE in role:  # Identity Center writes the session name itself
+    # Identity Center writes the session name itself
+    if _CENTRE_ROLE in role and (_CENTRE_PATH in issuer or not issuer):
         return Evidence((holders, after))
     return Evidence((holders,), (after,))
 
@@ -228,6 +260,8 @@ def _texts(record: Record, field: str) -> list[str]:
 
 
 _CENTRE_ROLE = ":assumed-role/AWSReservedSSO_"
+_CENTRE_PATH = ":role/aws-reserved/sso.amazonaws.com/"
+"""Under this path only AWS makes roles; a name alone can be imitated."""
 _FEDERATED = frozenset({"SAMLUser", "WebIdentityUser", "IdentityCenterUser", "Unknown"})
 """Types whose userName a company's provider wrote; an IAM user may be called bob@company by anybody who creates one."""
 _CASELESS = frozenset({"okta", "github", "entra", "google", "slack"})

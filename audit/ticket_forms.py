@@ -15,9 +15,14 @@ from audit.yaml_lines import BadText, read_yaml
 
 LONGEST = 200
 """Characters of a value; an id may have 64."""
-TIMES = frozenset({"opened", "approved_at", "window_start", "window_end"})
+TIMES = frozenset({"opened", "approved_at", "window_start", "window_end", "updated"})
 PEOPLE = frozenset({"requester", "approver", "subject"})
 FIELDS = Ticket.__struct_fields__
+CAME_TO_NOTHING = frozenset({
+    "won't do", "won't fix", "declined", "rejected", "duplicate", "cannot reproduce", "incomplete", "withdrawn",
+    "canceled", "cancelled", "request cancelled", "request rejected", "closed incomplete", "closed skipped", "4", "8",
+})  # fmt: skip
+"""How tickets end of which nothing came: Jira's resolutions, and ServiceNow's states in words and as numbers."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TYPES: tuple[str, ...] = get_args(TicketType)
 
@@ -30,15 +35,18 @@ class Form(msgspec.Struct, frozen=True):
     """Where a system's records have each field: paths like `fields.reporter.emailAddress`; the first filled one counts.
 
     `types` are the system's own words for sorts of tickets, in lower case; `statuses` those that are called otherwise
-    here.
+    here. `outcomes` are where it says how a ticket ended: what came to nothing keeps the status of an approved one.
+    A form of its own (`strict`) has no other fields than these.
     """
 
     paths: Mapping[str, tuple[str, ...]]
     types: Mapping[str, str] = {}
     statuses: Mapping[str, str] = {}
+    outcomes: tuple[str, ...] = ()
+    strict: bool = False
 
 
-NATIVE = Form({name: (name,) for name in FIELDS}, {name: name for name in _TYPES})
+NATIVE = Form({name: (name,) for name in FIELDS}, {name: name for name in _TYPES}, strict=True)
 JIRA = Form(
     {
         "id": ("issue.key", "key"),
@@ -46,6 +54,7 @@ JIRA = Form(
         "requester": ("issue.fields.reporter.emailAddress", "fields.reporter.emailAddress"),
         "opened": ("issue.fields.created", "fields.created"),
         "status": ("issue.fields.status.name", "fields.status.name"),
+        "updated": ("issue.fields.updated", "fields.updated"),
     },
     {
         "access request": "access",
@@ -56,6 +65,7 @@ JIRA = Form(
         "support": "helpdesk",
         "pentest": "pentest",
     },
+    outcomes=("issue.fields.resolution.name", "fields.resolution.name"),
 )
 SERVICENOW = Form(
     {
@@ -71,6 +81,7 @@ SERVICENOW = Form(
         "window_start": ("start_date",),
         "window_end": ("end_date",),
         "status": ("approval", "state"),
+        "updated": ("sys_updated_on",),
     },
     {
         "change_request": "change",
@@ -79,6 +90,7 @@ SERVICENOW = Form(
         "sc_request": "access",
         "u_pentest": "pentest",
     },
+    outcomes=("state", "stage"),
 )
 FORMS: dict[str, Form] = {"auditwatch": NATIVE, "jira": JIRA, "servicenow": SERVICENOW}
 
@@ -91,6 +103,8 @@ def row_of(record: Any, form: Form, person: Callable[[str], str] = str) -> dict[
     """
     if not isinstance(record, dict):
         raise BadTicket("not a JSON object")
+    if form.strict and (unknown := next((name for name in record if name not in FIELDS), None)):
+        raise BadTicket(f"unknown field {unknown[:LONGEST]!r}: known are {', '.join(FIELDS)}")
     row: dict[str, str] = {}
     for name in FIELDS:
         if value := _first(record, form.paths.get(name, ())):
@@ -101,10 +115,14 @@ def row_of(record: Any, form: Form, person: Callable[[str], str] = str) -> dict[
             f"{name} is looked for at {', '.join(form.paths.get(name, ())) or 'no place'}" for name in missing
         )
         raise BadTicket(f"no {' and no '.join(missing)}: {looked}")
+    if any(_first(record, (path,)).lower() in CAME_TO_NOTHING for path in form.outcomes):
+        row["status"] = "cancelled"
     try:
-        msgspec.convert(row, Ticket, dec_hook=decode_moment)
+        ticket = msgspec.convert(row, Ticket, dec_hook=decode_moment)
     except msgspec.ValidationError as error:
         raise BadTicket(str(error)) from error
+    if ticket.window_start is not None and ticket.window_end is not None and ticket.window_end < ticket.window_start:
+        raise BadTicket(f"window_end {row['window_end']} is before window_start {row['window_start']}: correct one")
     return row
 
 
@@ -137,7 +155,7 @@ def _form(path: Path, name: str, fields: Any) -> Form:
             paths[str(field)] = (value,) if isinstance(value, str) else tuple(map(str, value))
         else:
             raise BadTicket(f"{path}: {name}: {field}: not one of {', '.join((*FIELDS, *words))}, or not a path")
-    return Form(paths, words["types"], words["statuses"])
+    return Form(paths, words["types"], words["statuses"], base.outcomes, base.strict and paths == base.paths)
 
 
 def _first(record: dict[str, Any], paths: tuple[str, ...]) -> str:

@@ -41,8 +41,11 @@ def read_yaml(text: bytes) -> Tree:
         return _Builder().build(_Parser(text))
     except yaml.MarkedYAMLError as error:
         raise BadText(_error_line(error), f"not YAML: {error.problem or error}") from error
+    except yaml.reader.ReaderError as error:
+        line = text.count(b"\n", 0, error.position) + 1
+        raise BadText(line, f"not YAML: {error.reason}: save it as UTF-8, without control characters") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadText(1, f"not YAML: {error}") from error
+        raise BadText(1, f"not YAML: {' '.join(str(error).split())}") from error
 
 
 def read_json(text: bytes) -> Tree:

@@ -14,7 +14,8 @@ import time
 import urllib.request
 
 from benchmarks import access, live, soak, steps, where
-from streams.embedded import Broker, RedisServer, free_port
+from streams.child import free_port
+from streams.embedded import Broker, RedisServer
 
 
 def startup() -> None:

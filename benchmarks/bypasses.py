@@ -20,7 +20,9 @@ from streams.load import rule_folders
 from streams.simulate.organisation import simulate
 
 SEEDS, USERS, DAYS, BUDGET = (11, 12, 13), 100, 14, 10.0
-KINDS = ("contractor_after_end", "expired_grant", "approval_bypass", "shadow_access", "self_grant")
+KINDS = (
+    "contractor_after_end", "expired_grant", "approval_bypass", "shadow_access", "self_grant", "separation_broken",
+)  # fmt: skip
 MOST_CAUSES = 4
 
 

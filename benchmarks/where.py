@@ -73,6 +73,7 @@ STAGES = {
     "streams/clock.py": CLOCK,
     "streams/passage.py": CLOCK,
     "streams/engine.py": SHELL,
+    "streams/duties.py": SHELL,
     "streams/shell.py": SHELL,
     "streams/processor.py": SHELL,
     "streams/outlet.py": SHELL,

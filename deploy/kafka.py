@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from streams.embedded import LOOPBACK, Child, EmbeddedError, free_port, kafka_answers, must_be_free, start_somewhere
+from streams.child import LOOPBACK, Child, EmbeddedError, free_port, must_be_free, start_somewhere
+from streams.embedded import kafka_answers
 
 HERE = Path(__file__).resolve().parent
 POM = HERE / "kafka" / "pom.xml"

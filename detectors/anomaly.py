@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from audit.event import AuditEvent
 from audit.finding import RISK, Finding, stable_id
-from detectors.explain import clip, explain
+from detectors.explain import explain, headline, whom
 from detectors.features import observe
 from detectors.known import Known
 from detectors.measure import measures
 from detectors.model import HIGH_ABOVE, Model
+from detectors.travel import Way
 
 DETECTION = "anomaly.forest"
+TWO_PLACES = "anomaly.two_places"
 PER_DECADE = 15
 """Risk that a strangeness of high severity gains each time it is ten times as rare."""
+
+MAY_TRAVEL = "there was time to travel there, and the device is known"
 
 
 def anomaly_finding(model: Model, known: Known, event: AuditEvent, row: Sequence[float], strangeness: float) -> Finding:
@@ -29,14 +35,50 @@ def anomaly_finding(model: Model, known: Known, event: AuditEvent, row: Sequence
         time=event.time,
         kind="anomaly",
         detection=DETECTION,
-        title=f"Unusual for {clip(event.actor.name)}: {clip(event.action)}",
+        title=headline(event, known.context),
         severity=severity,
-        risk=RISK["low"] if severity == "low" else risk(strangeness - model.threshold),
+        risk=RISK["low"] if severity == "low" else risk(round(strangeness - model.threshold, 6)),
         principal=event.actor.id,
         entity=f"user:{event.actor.id}",
         event_ids=(event.id,),
         reasons=explain(model, known, obs, event, row),
         measures=measures(known, obs),
+    )
+
+
+def as_journey(finding: Finding, model: Model, from_home: float) -> Finding:
+    """The finding of an event of somebody who may have travelled there: medium, and no alert by itself.
+
+    It counts for what it would from home, where its strangeness would be `from_home`, and for a medium one at least.
+    """
+    counts = min(finding.risk, max(RISK["medium"], risk(round(from_home - model.threshold, 6))))
+    return msgspec.structs.replace(finding, severity="medium", risk=counts, reasons=(*finding.reasons, MAY_TRAVEL))
+
+
+def two_places_finding(known: Known, event: AuditEvent, back: Way) -> Finding:
+    """The finding for an event that comes too soon after one from elsewhere for both to be the same person's.
+
+    Args:
+        known: the principal as it was before the event.
+        event: what happened where they were before.
+        back: the way from the other place, and the time there was for it.
+    """
+    return Finding(
+        id=stable_id(TWO_PLACES, event.source, event.id),
+        time=event.time,
+        kind="anomaly",
+        detection=TWO_PLACES,
+        title=f"{whom(event.actor, known.context)} is active in two places at once",
+        severity="high",
+        risk=RISK["high"],
+        principal=event.actor.id,
+        entity=f"user:{event.actor.id}",
+        event_ids=(event.id,),
+        reasons=(
+            f"active as usual {back.hours:.1f} hours apart from {back.kilometres:.0f} km away, "
+            "where they might have travelled",
+        ),
+        attack=("T1078",),
     )
 
 

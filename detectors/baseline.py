@@ -26,7 +26,7 @@ YOUNG_EVENTS, YOUNG_SECONDS = 50, 3 * 86_400
 """A baseline is young until it has learnt so many events and for so long: a burst of 50 is no history."""
 
 ACTION, RESOURCE, COUNTRY, ASN, AGENT, NETWORK = range(6)
-CAPACITY = (36, 32, 6, 8, 8, 10)
+CAPACITY = (64, 64, 6, 8, 8, 10)
 REGIONS = tuple((sum(CAPACITY[:kind]), sum(CAPACITY[: kind + 1])) for kind in range(len(CAPACITY)))
 ENTRIES = sum(CAPACITY)
 HOURS = 48
@@ -48,7 +48,7 @@ SCALARS = PLACED_AT + 1
 DECAYED = (*range(TOTAL, NOVEL + len(CAPACITY)), ACTIVE_HOURS, FAILED)
 
 _HEADER = struct.Struct("<4sI")
-_MAGIC = b"BL\x03\n"
+_MAGIC = b"BL\x04\n"
 _LENGTHS = (ENTRIES * 8, ENTRIES * 4, ENTRIES * 4, HOURS * 4, SCALARS * 8, SESSIONS * 8)
 _CUTS = tuple(_HEADER.size + sum(_LENGTHS[:part]) for part in range(len(_LENGTHS) + 1))
 SIZE = _CUTS[-1]

@@ -12,7 +12,8 @@ from math import expm1
 import msgspec
 import numpy as np
 
-from audit.event import AuditEvent
+from audit.context import Context
+from audit.event import AuditEvent, Principal
 from detectors.baseline import (
     ACTION,
     ACTIVE_HOURS,
@@ -89,10 +90,24 @@ def clip(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text[:TEXT_CHARS])
 
 
+def headline(event: AuditEvent, context: Context) -> str:
+    """Who did what, in a line."""
+    return f"Unusual for {whom(event.actor, context)}: {_deed(event)}"
+
+
+def whom(actor: Principal, context: Context) -> str:
+    """What somebody is called: who is declared by their id, whatever role or account they acted through."""
+    return clip(actor.id if context.person(actor.id) else actor.name)
+
+
+def _deed(event: AuditEvent) -> str:
+    deed, resource = clip(event.action), event.resource
+    is_bare = deed.isalpha() and deed.islower()  # create, get
+    return f"{deed} {clip(resource.type)}" if resource and is_bare else deed
+
+
 def _action(evidence: Evidence) -> str:
-    deed, resource = clip(evidence.event.action), evidence.event.resource
-    if resource and deed.isalpha() and deed.islower():  # a bare verb: create, get
-        deed = f"{deed} {clip(resource.type)}"
+    deed = _deed(evidence.event)
     if evidence.obs.privileged:
         deed = f"privileged {deed}"
     return _seen(f"first {deed} by this principal", deed, evidence, ACTION) + _peers(evidence, ACTION)

@@ -88,7 +88,9 @@ FEATURES: tuple[Feature, ...] = (
         "spread_record", "record", "log1p((distinct resources in 15 min - t) / (t + r)), r = RECORD_DOUBT; 0 below it"
     ),
     Feature("failures", "failures", "log1p(failed events in 15 min beyond the expected, over sqrt(1 + expected))"),
-    Feature("denials", "failures", "log1p(denied events in 15 min beyond the expected, over sqrt(1 + expected))"),
+    Feature(
+        "denials", "failures", "log1p(different deeds denied in 15 min beyond the expected, over sqrt(1 + expected))"
+    ),
     Feature("failure_excess", "failures", "share of both in 15 min beyond the own long-run share"),
     Feature("novelty_1h", "novelty", "log1p(bits of all first-seen tokens within an hour)"),
     Feature("novelty_24h", "novelty", "log1p(bits of all first-seen tokens within a day)"),

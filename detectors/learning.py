@@ -31,7 +31,7 @@ from detectors.baseline import (
 )
 from detectors.hours import learn_hour
 from detectors.observation import Observation
-from detectors.pace import DAY, HOUR, SHORT, fade, is_fresh
+from detectors.pace import DAY, HOUR, SHORT, fade, is_fresh, is_fresh_deed
 from detectors.surprise import DOUBT, surprises
 from detectors.travel import learn_place
 
@@ -55,10 +55,11 @@ def learn(baseline: Baseline, obs: Observation) -> None:
     own = exp(-late / SHORT)
     weight = baseline.weight(time)
     scalars[SPREAD] += own * is_fresh(baseline, obs, now)
+    if obs.denied:
+        scalars[DENIALS] += own * is_fresh_deed(baseline, obs, now)
     new = _learn_tokens(baseline, obs, weight, baseline.weight(now) if late else weight)
     scalars[RECENT] += own
     scalars[FAILURES] += own * obs.failed
-    scalars[DENIALS] += own * obs.denied
     scalars[FAILED] += weight * (obs.failed or obs.denied)
     scalars[NEW_HOUR] += new * exp(-late / HOUR)
     scalars[NEW_DAY] += new * exp(-late / DAY)
@@ -92,12 +93,17 @@ def notice(baseline: Baseline, obs: Observation, held: Sequence[Observation]) ->
         (SPREAD, fresh),
         (HELD_SPREAD, fresh),
         (FAILURES, own * obs.failed),
-        (DENIALS, own * obs.denied),
+        (DENIALS, own * (obs.denied and is_fresh_deed(baseline, obs, now) and not _again(obs, held))),
         (NEW_HOUR, new * exp(-late / HOUR)),
         (NEW_DAY, new * exp(-late / DAY)),
     ):
         scalars[counter] += amount
     scalars[NEWEST] = now
+
+
+def _again(obs: Observation, held: Sequence[Observation]) -> bool:
+    """Whether the same deed on the same thing is under suspicion already."""
+    return any(obs.tokens[:2] == other.tokens[:2] for other in held)
 
 
 def learn_held(baseline: Baseline, obs: Observation) -> None:

@@ -23,12 +23,13 @@ _NOWHERE = ("vpn", "internal")  # an exit or a private range says nothing of whe
 class Lens:
     """Answers for one context; what it has worked out it keeps, within bounds."""
 
-    __slots__ = ("_context", "_sensitive", "place")
+    __slots__ = ("_context", "_sensitive", "is_exit", "place")
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._sensitive = lru_cache(_CACHED_NAMES)(Patterns(context.declared.company.sensitive).match)
         self.place = lru_cache(_CACHED_NAMES)(self._place)
+        self.is_exit = lru_cache(_CACHED_NAMES)(self._is_exit)
 
     def offset(self, principal: str, time: int) -> int:
         """Seconds that a principal's clock is ahead of UTC at `time` (seconds); 0 where no time zone is declared."""
@@ -44,6 +45,11 @@ class Lens:
         """Where whoever uses an address is; None where that is unknown, or the address is a VPN's or a private one."""
         location = self._context.location(address)
         return place_of(location) if location else None
+
+    def _is_exit(self, address: str) -> bool:
+        """Whether an address is declared as a VPN's or a private one: its country is not that of whoever uses it."""
+        location = self._context.location(address)
+        return location is not None and location.kind in _NOWHERE
 
 
 @lru_cache(maxsize=4)

@@ -17,7 +17,7 @@ from detectors.calibrate import Calibration
 from detectors.forest import Forest
 from detectors.rarity import Tails
 
-HIGH_ABOVE = 0.5
+HIGH_ABOVE = 0.7
 """Strangeness above the threshold (powers of ten) from which an anomaly is of high severity."""
 YOUNG_ABOVE = 1.0
 """Strangeness above the threshold from which an event says something though its principal's baseline is young."""
@@ -106,4 +106,4 @@ class Model:
         """How grave an anomaly at or above the bar is: low while the baseline is young, else medium or high."""
         if strangeness < self.threshold or baseline.young:
             return "low"
-        return "high" if strangeness >= self.threshold + HIGH_ABOVE else "medium"
+        return "high" if strangeness >= round(self.threshold + HIGH_ABOVE, 6) else "medium"

@@ -48,13 +48,14 @@ def observe(event: AuditEvent, context: Context = EMPTY) -> Observation:
     lens = lens_of(context)
     time = min(max(event.time // MICROSECONDS, 0), LAST_SECOND)
     deed = f"{event.source} {event.action} {resource.type}" if resource else f"{event.source} {event.action} "
-    agent = event.user_agent
+    agent, known = event.user_agent, address is not None and len(address) <= LONGEST_ADDRESS
+    elsewhere = known and lens.is_exit(address)
     return Observation(
         time,
         (
             token("action " + deed),
-            token(f"resource {resource.type} {lasting(resource)}") if resource else 0,
-            token("country " + event.country) if event.country else 0,
+            token("resource " + lasting(resource)) if resource else 0,
+            token("country " + event.country) if event.country and not elsewhere else 0,
             token(f"asn {event.asn}") if event.asn is not None else 0,
             token("agent " + agent_family(agent[:_AGENT_CHARS])) if agent else 0,
             token("network " + network(address)) if address else 0,
@@ -64,18 +65,21 @@ def observe(event: AuditEvent, context: Context = EMPTY) -> Observation:
         is_privileged(deed[:_CACHED_CHARS]),
         _KIND_INDEX[event.actor.kind],
         lens.offset(event.actor.id, time),
-        lens.place(address) if address and len(address) <= LONGEST_ADDRESS else None,
+        lens.place(address) if known else None,
         (token("session " + event.session_id) & _HALF or 1) if event.session_id else 0,
         lens.is_sensitive(event.source, resource) if resource else False,
     )
 
 
 def lasting(resource: Resource) -> str:
-    """The name of what stays while a thing is replaced: of a deployment's or job's pod its name without the suffixes.
+    """Type and name of what stays while a thing is replaced: of a deployment's or job's pod without the suffixes.
 
-    Each roll-out names all pods anew, which would make everybody's every look at them a first.
+    Each roll-out names all pods anew, which would make everybody's every look at them a first. A pod is the same thing
+    whether its log is read or a shell opened in it: the action tells these apart.
     """
-    return _REPLICA.sub("", resource.name) if resource.type.startswith("pods") else resource.name
+    if resource.type.startswith("pods"):
+        return "pods " + _REPLICA.sub("", resource.name)
+    return f"{resource.type} {resource.name}"
 
 
 def token(text: str) -> int:

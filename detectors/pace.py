@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import exp, log1p, sqrt
 
 from detectors.baseline import (
+    ACTION,
     DENIALS,
     FAILURES,
     FOLDED_AT,
@@ -51,7 +52,7 @@ def short_counts(baseline: Baseline, obs: Observation) -> tuple[float, float, fl
         scalars[RECENT] * fade + own,
         scalars[SPREAD] * fade + own * is_fresh(baseline, obs, now),
         scalars[FAILURES] * fade + own * obs.failed,
-        scalars[DENIALS] * fade + own * obs.denied,
+        scalars[DENIALS] * fade + own * (obs.denied and is_fresh_deed(baseline, obs, now)),
     )
 
 
@@ -81,6 +82,15 @@ def is_fresh(baseline: Baseline, obs: Observation, now: float) -> bool:
     token = obs.tokens[RESOURCE]
     slot = baseline.slots.get(token)
     return bool(token) and (slot is None or now - baseline.seen[slot] > SHORT)
+
+
+def is_fresh_deed(baseline: Baseline, obs: Observation, now: float) -> bool:
+    """Whether the event's action or its resource was not seen within the last 15 minutes.
+
+    Who is denied one door again and again was denied once; who tries many, often.
+    """
+    slot = baseline.slots.get(obs.tokens[ACTION])
+    return slot is None or now - baseline.seen[slot] > SHORT or is_fresh(baseline, obs, now)
 
 
 def fade(baseline: Baseline, now: float) -> None:

@@ -24,9 +24,10 @@ from statistics import median
 from typing import NamedTuple
 
 from audit.brief import Measure
+from audit.context import EMPTY, Context
 from audit.event import MICROSECONDS, AuditEvent, rfc3339
 from audit.finding import RISK, Finding, stable_id
-from detectors.explain import clip
+from detectors.explain import clip, whom
 from detectors.slow_days import SORTS, Days, Stored
 from detectors.slow_deeds import GRANTS, sort_of
 
@@ -172,7 +173,7 @@ class Slow:
         )  # fmt: skip
 
 
-def slow_finding(alarm: Alarm, event: AuditEvent) -> Finding:
+def slow_finding(alarm: Alarm, event: AuditEvent, context: Context = EMPTY) -> Finding:
     """The finding of an alarm that an event completed. The caller sets `version`."""
     watch = alarm.watch
     began = rfc3339(alarm.began * DAY)[:10]
@@ -181,7 +182,7 @@ def slow_finding(alarm: Alarm, event: AuditEvent) -> Finding:
         time=event.time,
         kind="anomaly",
         detection=watch.detection,
-        title=f"{clip(event.actor.name)} {watch.title}",
+        title=f"{whom(event.actor, context)} {watch.title}",
         severity="high",
         risk=RISK["high"],
         principal=event.actor.id,

@@ -28,8 +28,8 @@ GOLDEN = 32
 _DAY = 86_400 * MICROSECONDS
 PER_HOUR = 8
 """Rows of one principal in one hour that count: a burst is one deed, however many events it has."""
-LEAST_HIGH = 3.0
-"""The budget is a ceiling, not a quota: what is likelier than 1 in 1,000 alerts nobody, however quiet the company."""
+LEAST_HIGH = 3.3
+"""The budget is a ceiling, not a quota: what is likelier than 1 in 2,000 alerts nobody, however quiet the company."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,7 @@ def _threshold(table: Matrix, scores: NDArray[np.float64], alerts_per_day: float
     firsts = _firsts(table, order)
     peaks = np.sort(scores[order][np.append(firsts[1:], len(order)) - 1])[::-1]
     allowed = max(1, round(alerts_per_day * table.days))
-    return max(LEAST_HIGH, float(peaks[min(allowed, peaks.size) - 1])) - HIGH_ABOVE
+    return round(max(LEAST_HIGH, float(peaks[min(allowed, peaks.size) - 1])) - HIGH_ABOVE, 6)
 
 
 def _hours(table: Matrix) -> NDArray[np.int64]:

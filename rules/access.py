@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from audit.context import Context
 from audit.context_people import LONGEST_NAME, system_of
-from audit.context_schema import DAY, Person
+from audit.context_schema import DAY, Grant, Person
 from audit.event import AuditEvent
 from rules.access_asked import WHOLE, Asked, asked, assumed_role, is_vendors_own, more_names
 from rules.access_compile import ALWAYS, FOREVER, Allowed, Book, Holding, Row, of_holder
@@ -140,6 +140,9 @@ class Access:
             "k8s": Globs(sensitive.namespaces),
         }
         self._windows = context.declared.pentest_windows
+        self.grants: dict[str, list[Grant]] = {}
+        for grant in context.declared.temporary_grants:
+            self.grants.setdefault(grant.user, []).append(grant)
         self._tables: dict[str, Table] = {}
         self.foreign: dict[tuple[str, str, str, str], bool] = {}
         """What `rules.access_foreign` has found out."""
@@ -267,7 +270,9 @@ class Access:
 
     def _is_tested(self, person: Person, what: Asked, event: AuditEvent) -> bool:
         for window in self._windows:
-            if window.start <= event.time <= window.end and person.id in window.testers:
+            if not window.start <= event.time <= window.end or self.book.is_off(window, event.time):
+                continue
+            if person.id in window.testers:
                 ranges = window.source_ranges
                 here = not ranges or (event.source_ip is not None and in_networks(event.source_ip, ranges))
                 if here and self._in_scope(window.scope, what):

@@ -6,7 +6,17 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 from audit.context_people import system_of
-from audit.context_schema import Company, Conditions, Declared, Grant, Person, Role, RoleChange, Ticket
+from audit.context_schema import (
+    Company,
+    Conditions,
+    Declared,
+    Grant,
+    PentestWindow,
+    Person,
+    Role,
+    RoleChange,
+    Ticket,
+)
 from rules.access_asked import LEVELS, SSO, WHOLE, arn_names, level, plain_aws
 from rules.access_conditions import Globs, flaw_of
 from rules.paper_state import GRACE
@@ -165,19 +175,37 @@ class Book:
         """The holdings a grant gives: from its ticket's approval on, and before that a flawed one."""
         start, end = (paper.start, paper.expires) if isinstance(paper, Grant) else (paper.effective, FOREVER)
         ticket = self._tickets.get(paper.ticket)
-        flaw = flaw_of(ticket, paper.user, start) if ticket else None
+        flaw = _flaw_of(ticket, paper, start) if ticket else None
         if isinstance(paper, Grant) and paper.granted_by == paper.user:
             return [Holding(row, (start, end), paper, flaw=f"{paper.user} granted it to themselves")]
         if ticket is None or flaw is None:
             return [Holding(row, (start, end), paper)]
         later = max(ticket.approved_at or 0, ticket.opened)
-        if later > start and later < end and flaw_of(ticket, paper.user, later) is None:
+        if later > start and later < end and _flaw_of(ticket, paper, later) is None:
             return [Holding(row, (start, later - 1), paper, flaw=flaw), Holding(row, (later, end), paper)]
         return [Holding(row, (start, end), paper, flaw=flaw)]
+
+    def is_off(self, window: PentestWindow, time: int) -> bool:
+        """Whether the ticket of an announced test was not agreed to, or one of its testers approved it."""
+        ticket = self._tickets.get(window.ticket)
+        return ticket is not None and (flaw_of(ticket, "", time) is not None or ticket.approver in window.testers)
 
     def ticket(self, paper: Grant | RoleChange) -> Ticket | None:
         """The ticket a grant rests on."""
         return self._tickets.get(paper.ticket)
+
+
+def _flaw_of(ticket: Ticket, paper: Grant | RoleChange, time: int) -> str | None:
+    """Why a grant does not count with its ticket: that is about somebody else, or carries nothing.
+
+    One ticket may move somebody in all systems; a grant for a time is of one.
+    """
+    if ticket.subject and paper.user not in (ticket.subject, ticket.requester):
+        return f"ticket {ticket.id} is about {ticket.subject}"
+    elsewhere = ticket.system and system_of(ticket.system.lower()) != system_of(paper.system.lower())
+    if elsewhere and isinstance(paper, Grant):
+        return f"ticket {ticket.id} is about {ticket.system}"
+    return flaw_of(ticket, paper.user, time)
 
 
 def _for_a_team(role: Role, named: set[str]) -> bool:

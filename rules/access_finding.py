@@ -11,7 +11,7 @@ from rules.access import Access, Cause, Decision, Table
 from rules.access_asked import WHOLE, Asked, assumed_role, level
 from rules.access_compile import Row
 from rules.access_foreign import is_foreign
-from rules.fields import View
+from rules.view import View
 
 GRACE = 900 * MICROSECONDS
 """How long after its end the use of a grant is a slip (a session that lasts a little longer) and no attack."""
@@ -33,11 +33,11 @@ def permission_code(access: Access, event: AuditEvent, decision: Decision) -> in
     """
     what = decision.asked
     if what is None:
-        return _code(detection(decision), event.source, event.action)
+        return code_of(detection(decision), event.source, event.action)
     if decision.cause == "stranger":
-        return _code(detection(decision), what.system, what.account)
+        return code_of(detection(decision), what.system, what.account)
     few = what.system in _FEW or what.action.startswith("s3:") or access.is_sensitive(what)
-    return _code(detection(decision), what.system, what.account, what.action, what.resource if few else "")
+    return code_of(detection(decision), what.system, what.account, what.action, what.resource if few else "")
 
 
 def finding_of(access: Access, view: View, decision: Decision, version: Version) -> Finding:
@@ -184,7 +184,8 @@ def _cut(text: str) -> str:
     return line if len(line) <= LONGEST else line[: LONGEST - 3] + "..."
 
 
-def _code(*parts: str) -> int:
+def code_of(*parts: str) -> int:
+    """64 bits that name what was used."""
     text = "\x1f".join(parts).encode("utf-8", "surrogatepass")
     return int.from_bytes(blake2b(text, digest_size=8).digest(), "little")
 

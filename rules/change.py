@@ -1,4 +1,4 @@
-"""Who gave whom which rights: each change of permission is held against the paper and the people behind it.
+"""Who gave whom which rights, or responsibility: each such change is held against the paper and the people behind it.
 
 A change that declared paper explains says nothing. Of the others it is said what is missing: no paper at all, paper
 that those concerned approved themselves or somebody refused, rights given to oneself, or a role of another team's.
@@ -7,6 +7,7 @@ that those concerned approved themselves or somebody refused, rights given to on
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 from audit.context import Context
@@ -14,21 +15,23 @@ from audit.context_people import system_of
 from audit.context_schema import DAY, Person
 from audit.event import AuditEvent
 from audit.finding import RISK, Finding, Severity, Version, stable_id
+from rules.handover import is_handover, receiver_of
 from rules.oneself import is_to_oneself
 from rules.paper import Fit, record_of
-from rules.paper_actions import gives_rights
+from rules.paper_actions import gives_rights, hands_over
 from rules.paper_deed import action_of
 
 NEAR = DAY
 """How far (µs) a permanent change of roles may lie from the day it was declared for."""
 
-Flaw = Literal["self_granted", "self_approved", "refused", "outside_team", "unexplained"]
+Flaw = Literal["self_granted", "self_approved", "refused", "outside_team", "handover", "unexplained"]
 
 _SEVERITY: dict[Flaw, Severity] = {
     "self_granted": "high",
     "self_approved": "high",
     "refused": "high",
     "outside_team": "medium",
+    "handover": "medium",
     "unexplained": "low",
 }
 _TITLES: dict[Flaw, str] = {
@@ -36,6 +39,7 @@ _TITLES: dict[Flaw, str] = {
     "self_approved": "Rights given on paper that those concerned approved themselves",
     "refused": "Rights given although the paper for it was refused",
     "outside_team": "Rights of another team's given to somebody",
+    "handover": "Responsibility handed over, with nothing that explains it",
     "unexplained": "Rights given, with nothing that explains it",
 }
 
@@ -44,6 +48,19 @@ def is_grant(event: AuditEvent, record: Mapping[str, Any]) -> bool:
     """Whether an event gave somebody rights."""
     given = event.outcome in ("success", "unknown")
     return given and gives_rights(system_of(event.source), action_of(event, record))
+
+
+def is_change(event: AuditEvent, record: Mapping[str, Any]) -> bool:
+    """Whether an event gave somebody rights or handed responsibility over: what `change_finding` is asked about."""
+    if event.outcome not in ("success", "unknown") or not _may_be(event.source, action_of(event, record)):
+        return False
+    return is_grant(event, record) or is_handover(event, record)
+
+
+@lru_cache(maxsize=4_096)
+def _may_be(source: str, action: str) -> bool:
+    system = system_of(source)
+    return gives_rights(system, action) or hands_over(system, action)
 
 
 def change_finding(event: AuditEvent, fit: Fit, context: Context, version: Version) -> Finding | None:
@@ -72,7 +89,7 @@ def left_alone(event: AuditEvent, fit: Fit, context: Context) -> Literal["explai
     """Why nothing is said of a grant that is looked at: paper explains or foresees it, or nobody declared its giver."""
     if not _is_judged(event, context):
         return None
-    if fit.explained:
+    if fit.explained or _foretold(event, fit):
         return "explained"
     if context.person(event.actor.id) is None:
         return "stranger"
@@ -83,26 +100,44 @@ def _is_judged(event: AuditEvent, context: Context) -> bool:
     return bool(context.declared.tickets or context.declared.role_changes) and event.actor.kind != "service"
 
 
+def _foretold(event: AuditEvent, fit: Fit) -> bool:
+    """Whether a handover has all the paper it can have: many are among what people look at whatever was approved."""
+    return fit.kinds == {"beyond"} and _grantee_id(event) != event.actor.id and is_handover(event, record_of(event))
+
+
 def _flaw(event: AuditEvent, fit: Fit, context: Context) -> Flaw:
-    if _grantee_id(event) == event.actor.id:
+    record, kinds = record_of(event), fit.kinds - {"beyond"}
+    if _grantee_id(event) == event.actor.id and is_grant(event, record):
         return "self_granted"
-    if "refused" in fit.kinds and fit.kinds <= {"refused", "approval", "actor"}:
+    if "refused" in kinds and kinds <= {"refused", "approval", "actor"}:
         return "refused"
-    if "approval" in fit.kinds and fit.kinds <= {"approval", "actor"}:
+    if "approval" in kinds and kinds <= {"approval", "actor"}:
         return "self_approved"
+    if is_handover(event, record):
+        return "handover"
     return "outside_team" if _teams_of(event, context) else "unexplained"
 
 
 def _reasons(event: AuditEvent, fit: Fit, context: Context) -> Iterator[str]:
-    grantee = _grantee_id(event)
-    who = "themselves" if grantee == event.actor.id else grantee[:120] or "somebody"
-    on = f" ({event.resource.name[:120]})" if event.resource else ""
-    yield f"{event.actor.id} gave {who} rights: {event.action[:80]}{on}"
+    yield _deed(event)
     if person := _grantee(event, context):
         for role, teams in _teams_of(event, context):
             yield f"{role} is for {', '.join(teams)}; {person.id} is of {person.team or 'no team'}"
     if not fit.doubts:
         yield "no ticket, grant or declared change of roles is about it"
+
+
+def _deed(event: AuditEvent) -> str:
+    """Who gave or handed what to whom."""
+    actor, record, action = event.actor.id, record_of(event), event.action[:80]
+    what = event.resource.name[:120] if event.resource else ""
+    if is_handover(event, record):
+        of = f" of {event.target.id[:120]}" if event.target and receiver_of(event, record) != event.target.id else ""
+        to = f" to {receiver}" if (receiver := receiver_of(event, record)) else ""
+        return f"{actor} handed {what or 'responsibility'}{of} over{to}: {action}"
+    grantee = _grantee_id(event)
+    who = "themselves" if grantee == actor else grantee[:120] or "somebody"
+    return f"{actor} gave {who} rights: {action}{f' ({what})' if what else ''}"
 
 
 def _grantee(event: AuditEvent, context: Context) -> Person | None:

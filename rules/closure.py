@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from rules.condition import And, Leaf, Node, Not, Or, positive, words
-from rules.fields import View
 from rules.leaf import GROUPABLE, Check, check
+from rules.view import View
 
 _COST = {"equals": 0, "exists": 0, "null": 0, "startswith": 1, "endswith": 1, "contains": 2, "glob": 4, "regex": 4}
 _KEYWORD_COST = 20

@@ -12,9 +12,9 @@ from audit.event import AuditEvent
 from rules.closure import compiled
 from rules.correlation import Correlation, Feed, family, feeds_of
 from rules.exceptions import Excuse
-from rules.fields import History, View
 from rules.index import Index
 from rules.rule import Rule
+from rules.view import History, View
 
 
 class RuleSet:

@@ -18,8 +18,9 @@ from audit.event import MICROSECONDS, AuditEvent
 from audit.finding import Severity
 from rules.correlation_expression import Clause
 from rules.correlation_section import MEASURES, TEMPORAL, Kind, Operator
-from rules.fields import MISSING, Getter, View, texts
+from rules.fields import Getter
 from rules.rule import RuleTest, Stage
+from rules.view import MISSING, View, texts
 
 MOST_ENTRIES = 500
 MOST_VALUE_LENGTH = 256

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from rules.correlation import BETWEEN, EntityOf
-from rules.fields import EITHER, MISSING, View, getter, texts
+from rules.fields import EITHER, getter
+from rules.view import MISSING, View, texts
 
 MOST_LENGTH = 256
 ENTITIES: dict[str, str] = {
@@ -28,6 +29,7 @@ ENTITIES: dict[str, str] = {
     "auditwatch.session_id": "session",
     "authenticationContext.externalSessionId": "session",
     "userIdentity.accessKeyId": "session",
+    "responseElements.credentials.accessKeyId": "session",
     "auditwatch.resource.name": "resource",
     "repo": "resource",
     "objectRef.name": "resource",

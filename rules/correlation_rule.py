@@ -123,27 +123,33 @@ class _Planner:
 
     def _plan(self, own: str, above: tuple[str, ...]) -> _Plan | None:
         parsed = self._correlations[own]
-        section, document = parsed.section, parsed.document
+        section = parsed.section
         direct: list[_Direct] = []
         nested: list[tuple[int, tuple[int, ...], _Plan]] = []
         rule_ids: list[str] = []
         for place, name in enumerate(parsed.counts):
             at: tuple[Key, ...] = ("correlation", "rules") if place < len(section.rules) else ("auditwatch", "absent")
-            found = self._known.ids.get(name)
-            if found is None:
-                known = [one for one in self._known.ids if len(one) != 36] or list(self._known.ids)
-                self._errors.append(document.error(f"no rule called {name!r}", did_you_mean(name, known), at))
-            elif found in above:
-                self._errors.append(document.error(f"{name!r} counts itself in the end", "break the circle", at))
-            elif found in self._correlations:
+            found = self._counted(parsed, name, at, above)
+            if found in self._correlations:
                 if below := self._nested(parsed, name, at, self.plan(found, above)):
                     nested.append((place, *below))
             elif found in self._known.lenses:
                 direct.append(self._direct(parsed, name, found, place))
-            if found is not None and place < len(section.rules):
+            if found and place < len(section.rules):
                 rule_ids.append(found)
         self._check(parsed, bool(nested))
         return _Plan(own, parsed, tuple(rule_ids), tuple(direct), tuple(nested))
+
+    def _counted(self, parsed: ParsedCorrelation, name: str, at: tuple[Key, ...], above: tuple[str, ...]) -> str:
+        """The id of what is counted; "", and the reason among the errors, where that cannot be."""
+        found = self._known.ids.get(name, "")
+        if not found:
+            known = [one for one in self._known.ids if len(one) != 36] or list(self._known.ids)
+            self._errors.append(parsed.document.error(f"no rule called {name!r}", did_you_mean(name, known), at))
+        elif found in above:
+            self._errors.append(parsed.document.error(f"{name!r} counts itself in the end", "break the circle", at))
+            return ""
+        return found
 
     def _direct(self, parsed: ParsedCorrelation, name: str, rule_id: str, place: int) -> _Direct:
         section = parsed.section

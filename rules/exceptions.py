@@ -12,10 +12,10 @@ from audit.event import MICROSECONDS, AuditEvent
 from audit.finding import stable_id
 from rules.closure import compiled
 from rules.document import Document, Key, RuleError
-from rules.fields import View
 from rules.leaf import Check
 from rules.mapping import Lens
 from rules.parsed import ParsedExcuse, named, seen
+from rules.view import View
 
 KEYS = ("id", "rules", "selection", "owner", "reason", "created", "expires", "ticket")
 LONGEST_DAYS = 90

@@ -11,10 +11,11 @@ import msgspec
 from audit.redact import REDACTED, redact, redact_record
 from rules.condition import And, Leaf, Node, Not, Or, called, words
 from rules.exceptions import Excuse
-from rules.fields import EITHER, MISSING, View, getter, members
+from rules.fields import EITHER, getter
 from rules.leaf import GROUPABLE, check
 from rules.nearness import why_not
 from rules.rule import Rule
+from rules.view import MISSING, View, members
 
 MOST_VALUES = 5
 """Values shown of a field that is a list."""

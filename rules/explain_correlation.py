@@ -12,7 +12,7 @@ from rules.condition import called
 from rules.correlation import BETWEEN, SCALE, Correlation, Entry, Feed, Match, feeds_of, match_of
 from rules.correlation_section import MEASURES, TEMPORAL
 from rules.correlation_windows import fires
-from rules.fields import View
+from rules.view import View
 
 LONGEST_VALUE = 160
 MOST_MATCHES = 2_000

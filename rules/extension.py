@@ -12,8 +12,8 @@ from audit.context import EMPTY, Context
 from audit.context_schema import Declared, decode_moment
 from rules.correlation_section import EXTENSION_KEYS
 from rules.document import Document, RuleError, did_you_mean
-from rules.fields import FIRST_SEEN, History
 from rules.rule import RuleTest, Stage
+from rules.view import FIRST_SEEN, History
 
 KEYS = ("runbook", "risk", "stage", "tests")
 STAGES: tuple[Stage, ...] = get_args(Stage)

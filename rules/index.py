@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from rules.condition import And, Node, conjuncts
-from rules.fields import MISSING, View, getter, lowered, texts
+from rules.fields import getter
 from rules.leaf import Check, Holds, search
 from rules.rule import Rule
+from rules.view import MISSING, View, lowered, texts
 from rules.witness import Clue, best, spread_of
 
 FEW = 8

@@ -14,7 +14,8 @@ from typing import Any
 import re2  # type: ignore[import-untyped]
 
 from rules.condition import Leaf, split_glob
-from rules.fields import MISSING, Getter, View, everything, getter, lowered, members, texts
+from rules.fields import Getter, getter
+from rules.view import MISSING, View, everything, lowered, members, texts
 
 Check = Callable[[View], bool]
 Holds = Callable[[str], bool]

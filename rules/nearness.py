@@ -8,9 +8,10 @@ from ipaddress import ip_address
 from typing import Any
 
 from rules.condition import Leaf, called
-from rules.fields import EITHER, FROM_CONTEXT, FROM_HISTORY, MISSING, View, getter, members, texts
+from rules.fields import EITHER, FROM_CONTEXT, FROM_HISTORY, getter
 from rules.leaf import check
 from rules.reach import seen_fields
+from rules.view import MISSING, View, members, texts
 
 LONGEST = 500
 """Characters of a value that are compared for nearness."""

@@ -111,7 +111,10 @@ NEVER: Table = {
     "| logs:Delete* | route53resolver:Delete*Log* | wafv2:DeleteLogging* | kms:ScheduleKeyDeletion | kms:DisableKey "
     "| backup:Delete* | rds:Delete*Snapshot | rds:DeleteDBInstanceAutomatedBackup | ec2:DeleteSnapshot "
     "| s3:PutBucketLogging | organizations:LeaveOrganization | organizations:*Policy | iam:DeleteRolePermissionsBound* "
-    "| account:* | sso:*IdentityProvider* | iam:*SAMLProvider | iam:*OpenIDConnectProvider",
+    "| account:* | sso:*IdentityProvider* | iam:*SAMLProvider | iam:*OpenIDConnectProvider | cloudtrail:PutInsight* "
+    "| securityhub:BatchDisable* | securityhub:*UpdateFindings | guardduty:ArchiveFindings | inspector2:Disable* "
+    "| monitoring:DeleteAlarms | monitoring:DisableAlarm* | *:Delete*PublicAccessBlock | s3:PutBucketReplication "
+    "| dynamodb:DeleteBackup | glacier:Delete* | elasticfilesystem:DeleteFileSystem",
     "okta": "system.log_stream.* | system.idp.* | user.session.impersonation.* | user.account.privilege.grant "
     "| group.privilege.grant | system.agent.* | policy.*.deactivate",
     "github": "repo.access | repo.transfer* | org.audit_log_* | audit_log_streaming.* | business.* "
@@ -141,6 +144,28 @@ GIVES: Table = {
     "gcp": "*SetIamPolicy*",
 }
 """Actions that give rights: nobody gives them to themselves on paper, and each is held against paper as it happens."""
+HANDS_OVER: Table = {
+    "aws": "account:PutContactInformation | account:PutAlternateContact | account:StartPrimaryEmailUpdate "
+    "| account:AcceptPrimaryEmailUpdate | organizations:InviteAccountToOrganization | organizations:AcceptHandshake "
+    "| organizations:MoveAccount | organizations:RemoveAccountFromOrganization | organizations:LeaveOrganization "
+    "| organizations:RegisterDelegatedAdministrator | route53domains:TransferDomainToAnotherAwsAccount",
+    "okta": "user.account.privilege.grant | group.privilege.grant | app.oauth2.client.privilege.grant "
+    "| iam.resourceset.bindings.add",
+    "github": "repo.transfer* | org.transfer* | org.update_member | org.add_member | team.promote_maintainer "
+    "| business.add_admin | business.invite_admin | oauth_application.transfer",
+    "entra": "Add owner to *",
+    "google": "GRANT_ADMIN_PRIVILEGE | GRANT_DELEGATED_ADMIN_PRIVILEGES | CREATE_DATA_TRANSFER_REQUEST "
+    "| TRANSFER_DOCUMENT_OWNERSHIP | UPDATE_DOMAIN_PRIMARY_ADMIN_EMAIL",
+}
+"""Actions that move responsibility: who owns a thing, or answers for it (rules/handover.py). Tickets for access and
+change are about them."""
+HANDED_OVER_BY = ("access", "change")
+SHARES = (
+    "*:Put*Policy | *:Put*PublicAccessBlock | *:Set*Policy | *:Create*Policy* | *:Update*Policy | *:Put*Acl "
+    "| *:CreateBucket | *:PutObject | *:AddPermission* | *:AddLayerVersionPermission* | *:*FunctionUrlConfig* "
+    "| *:Modify*Attribute | *:ModifyDocumentPermission | kms:CreateGrant | ram:*ResourceShare* | lakeformation:Grant*"
+)
+"""Actions of AWS that can open a thing to other accounts, or to everybody."""
 OPENS: Table = {
     "aws": "iam:CreateAccessKey | iam:CreateLoginProfile | iam:UpdateLoginProfile | iam:CreateUser | iam:Upload* "
     "| iam:CreateServiceSpecificCredential | iam:CreateVirtualMFADevice | iam:EnableMFADevice | rolesanywhere:Create*",
@@ -157,6 +182,8 @@ OPENS: Table = {
 @lru_cache(maxsize=4_096)
 def can_explain(kind: str, system: str, action: str) -> bool:
     """Whether paper of a type can explain an action in a system at all."""
+    if kind in HANDED_OVER_BY and hands_over(system, action):
+        return True
     table = EXPLAINS.get(kind, {})
     exceptions = NOT_BY_CHANGE.get(kind, {}).get(system, "")
     return _among(table.get(system) or table.get("*", ""), action) and not _among(exceptions, action)
@@ -166,6 +193,18 @@ def can_explain(kind: str, system: str, action: str) -> bool:
 def gives_rights(system: str, action: str) -> bool:
     """Whether an action gives somebody rights."""
     return _among(GIVES.get(system, ""), action)
+
+
+@lru_cache(maxsize=4_096)
+def hands_over(system: str, action: str) -> bool:
+    """Whether an action can move responsibility for something."""
+    return _among(HANDS_OVER.get(system, ""), action)
+
+
+@lru_cache(maxsize=4_096)
+def shares(action: str) -> bool:
+    """Whether an action of AWS can open a thing of the company's to others."""
+    return _among(SHARES, action)
 
 
 @lru_cache(maxsize=4_096)

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from audit.context import Context
-from audit.context_people import glob_matches, system_of
+from audit.context_people import fold, glob_matches, system_of
 from audit.context_schema import Person
 from audit.event import AuditEvent
 from rules.access import access_of
 from rules.access_compile import Holding
 from rules.oneself import is_to_oneself
 from rules.paper_actions import LONGEST_ACTION
+from rules.paper_limits import administers, lets_in
 
 OWN_NETWORKS = ("office", "vpn", "internal")
-_ADMINISTRATORS = frozenset({"AdministratorAccess", "IAMFullAccess", "PowerUserAccess"})
-LONGEST_THING, MOST_ARNS = 1_024, 10
+LONGEST_THING, MOST_ARNS, MOST_MORE = 1_024, 10, 50
+LEAST_SAID = 3
+"""Letters and digits of a pattern that say something."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deed:
     """`action` is qualified as in the table of actions; `things` are all names, in lower case, of what it is done to.
 
-    `person` is the declared person who did it; `elsewhere` the country it was done from, where that is not theirs.
-    `administers` names the administrator's policy it gives, "" where it gives none; `to_actor`: it is done to who did
-    it, as the record says. `allowed_by` are the roles of that person, whenever they are held, that allow it.
+    `more` are the names of each further thing it is done to; `receiver` are those of whom it is done to, which `things`
+    holds too; `session` those of the AWS role it was done in. `person` is the declared person who did it; `elsewhere`
+    the country it was done from, where that is not theirs. `administers` names the administrator's rights it gives and
+    `lets_in` the outsiders it gives access to, "" where there are none; `to_actor`: it is done to who did it, as the
+    record says. `allowed_by` are the roles of that person, whenever they are held, that allow it.
     """
 
     event: AuditEvent
@@ -37,7 +41,11 @@ class Deed:
     things: frozenset[str]
     account: str
     elsewhere: str
+    more: tuple[frozenset[str], ...] = ()
+    receiver: frozenset[str] = frozenset()
+    session: frozenset[str] = frozenset()
     administers: str = ""
+    lets_in: str = ""
     to_actor: bool = False
     allowed_by: tuple[Holding, ...] = ()
 
@@ -48,8 +56,8 @@ class Deed:
 
     @property
     def to_themselves(self) -> bool:
-        """Whether the actor, or an account of theirs, is what it is done to."""
-        if self.to_actor:
+        """Whether the actor, an account of theirs, or the role they act in is what it is done to."""
+        if self.to_actor or not self.things.isdisjoint(self.session):
             return True
         own = (name.lower() for names in self.person.identities.values() for name in names)
         return not self.things.isdisjoint({self.person.id.lower(), *(part for name in own for part in _ends(name))})
@@ -58,15 +66,20 @@ class Deed:
 def deed_of(event: AuditEvent, record: Mapping[str, Any], person: Person, context: Context) -> Deed:
     """The deed of an event whose actor is a declared person."""
     accounts = {number: name for name, number in context.declared.company.aws_accounts.items()}
+    action, receiver = action_of(event, record), frozenset(_receiver(event, context))
     return Deed(
         event=event,
         person=person,
         system=system_of(event.source),
-        action=action_of(event, record),
-        things=frozenset(_things(event, record, context)),
+        action=action,
+        things=receiver.union(_things(event, record, context)),
+        more=tuple(_more(record)) if event.source == "cloudtrail" else (),
+        receiver=receiver,
+        session=frozenset(_role(record)) if event.source == "cloudtrail" else frozenset(),
         account=accounts.get(event.account or "", event.account or ""),
         elsewhere=_elsewhere(event, person, context),
-        administers=_administers(event, record),
+        administers=administers(event, record),
+        lets_in=lets_in(event, action, record, context),
         to_actor=is_to_oneself(event, record),
         allowed_by=tuple(access_of(context).allowing(event, record)),
     )
@@ -79,8 +92,18 @@ def fits(pattern: str, names: Iterable[str]) -> bool:
 
 
 @lru_cache(maxsize=4_096)
+def says_something(pattern: str) -> bool:
+    """Whether a pattern names a thing, or says more of it than how ARNs begin; a name without stars always does."""
+    text = pattern[:LONGEST_THING].strip()
+    if "*" in text:
+        rest = text.split(":", 5)[-1] if text.startswith("arn:") else text
+        return sum(map(str.isalnum, rest)) >= LEAST_SAID
+    return text != ""
+
+
+@lru_cache(maxsize=4_096)
 def _parts(pattern: str) -> tuple[str, ...]:
-    return tuple(pattern.lower().split("*"))
+    return tuple(fold(pattern).split("*"))
 
 
 def action_of(event: AuditEvent, record: Mapping[str, Any]) -> str:
@@ -94,41 +117,39 @@ def action_of(event: AuditEvent, record: Mapping[str, Any]) -> str:
     return action
 
 
-def _administers(event: AuditEvent, record: Mapping[str, Any]) -> str:
-    if event.source != "cloudtrail":
-        return ""
-    policy = _text(_inner(record, "requestParameters"), "policyArn").rpartition("/")[2]
-    return policy if policy in _ADMINISTRATORS else ""
-
-
 def _ends(name: str) -> tuple[str, str]:
     """A name, and the last part of an ARN."""
     return name, name.rpartition("/")[2]
 
 
+def _receiver(event: AuditEvent, context: Context) -> Iterator[str]:
+    if event.target:
+        yield from (fold(event.target.id), fold(event.target.name))
+        person = context.person(event.target.id)
+        if person:
+            yield from (fold(name) for name in person.identities.get(system_of(event.source), ()))
+
+
 def _things(event: AuditEvent, record: Mapping[str, Any], context: Context) -> Iterator[str]:
     """Names only what the record says: a service ("rds.amazonaws.com") is not a thing."""
     if event.resource and event.resource.type != "service":
-        yield from _names(event.resource.name, event.source)
-    if event.target:
-        yield from (event.target.id.lower(), event.target.name.lower())
-        person = context.person(event.target.id)
-        if person:
-            yield from (name.lower() for name in person.identities.get(system_of(event.source), ()))
+        own = {"", event.account, *context.declared.company.aws_accounts.values()}
+        yield from _names(event.resource.name, event.source, own)
     if event.source == "cloudtrail":
-        yield from _role(record)
         yield from _object(record)
+        yield from _policy(event, record)
         yield from _arns(record)
 
 
-def _names(name: str, source: str) -> Iterator[str]:
-    name = name[:LONGEST_THING].lower()
+def _names(name: str, source: str, accounts: Collection[str | None]) -> Iterator[str]:
+    """A thing by its name and by shorter ones; that of an ARN in an account of others is no name of ours."""
+    name = fold(name[:LONGEST_THING])
     yield name
     if source == "kubernetes" and "/" in name:
         yield name.partition("/")[0]
     elif source == "github" and "/" in name:
         yield name.rpartition("/")[2]
-    elif name.startswith("arn:"):
+    elif name.startswith("arn:") and "".join(name.split(":", 5)[4:5]) in accounts:
         yield name.rpartition(":")[2].rpartition("/")[2]
 
 
@@ -144,6 +165,23 @@ def _object(record: Mapping[str, Any]) -> Iterator[str]:
     bucket, key = _text(asked, "bucketName"), _text(asked, "key")
     if bucket and key:
         yield f"{bucket}/{key}".lower()
+
+
+def _policy(event: AuditEvent, record: Mapping[str, Any]) -> Iterator[str]:
+    """Of rights given to a user, which ones: the user is not what a ticket for access is about."""
+    arn = _text(_inner(record, "requestParameters"), "policyArn") if event.target else ""
+    if arn:
+        yield from (arn.lower(), arn.rpartition("/")[2].lower())
+
+
+def _more(record: Mapping[str, Any]) -> Iterator[frozenset[str]]:
+    """What else a call is done to: where a copy comes from, the instances after the first."""
+    asked = _inner(record, "requestParameters")
+    if source := _text(asked, "x-amz-copy-source").strip("/").partition("?")[0].lower():
+        yield frozenset({source, source.partition("/")[0]})
+    rows = _inner(asked, "instancesSet").get("items")
+    for row in rows[1 : MOST_MORE + 1] if isinstance(rows, list) else ():
+        yield frozenset({_text(row, "instanceId").lower()} if isinstance(row, dict) else ())
 
 
 def _arns(record: Mapping[str, Any]) -> Iterator[str]:

@@ -15,12 +15,24 @@ from audit.context_schema import DAY, Grant, PentestWindow, Role, RoleChange, Sh
 from audit.event import rfc3339
 from rules.declared import employment
 from rules.paper_actions import can_explain, gives_rights, is_beyond_paper, is_sign_in, outlasts_a_grant
-from rules.paper_deed import Deed, fits
+from rules.paper_deed import Deed, fits, says_something
 from rules.paper_state import GRACE, OPEN_ENDED, REFUSED, stands, state_of
 
 Paper = Ticket | Grant | PentestWindow | RoleChange
 Kind = Literal[
-    "action", "actor", "approval", "beyond", "new", "place", "refused", "resource", "state", "system", "time", "vague"
+    "action",
+    "actor",
+    "approval",
+    "beyond",
+    "new",
+    "place",
+    "refused",
+    "resource",
+    "rights",
+    "state",
+    "system",
+    "time",
+    "vague",
 ]
 
 NEW = 14 * DAY
@@ -68,17 +80,19 @@ def standing(paper: Paper, actor: str, time: int, desk: Desk) -> Iterator[Doubt]
         yield from _agreed(paper, actor, desk)
         yield from _in_time(window(paper), time, f"{paper.id} counts")
     elif isinstance(paper, Grant):
-        if paper.granted_by == paper.user or not _is_somebody(paper.granted_by, paper.start, desk):
+        if _human(paper.granted_by, desk) == _human(paper.user, desk) or not _is_somebody(
+            paper.granted_by, paper.start, desk
+        ):
             yield Doubt("approval", f"role {paper.role} was granted by {paper.granted_by or 'nobody'}")
         yield from _in_time(window(paper), time, f"role {paper.role} was granted")
         if paper.ticket:
-            yield from _behind(paper.ticket, actor, time, desk)
+            yield from _behind(paper, actor, time, desk)
     elif isinstance(paper, RoleChange):
         yield from _in_time(window(paper), time, f"role {paper.role} is new")
-        yield from _behind(paper.ticket, actor, None, desk)
+        yield from _behind(paper, actor, None, desk)
     else:
         yield from _in_time(window(paper), time, f"{paper.id} runs")
-        yield from _behind(paper.ticket, actor, time, desk)
+        yield from _behind(paper, actor, time, desk)
 
 
 def evidence(paper: Paper) -> str:
@@ -113,7 +127,8 @@ def short(time: int) -> str:
 
 
 def _who(deed: Deed) -> Iterator[Doubt]:
-    if deed.event.actor.identity not in ("verified", "asserted"):
+    declared = deed.event.actor.id == deed.person.id
+    if deed.event.actor.identity not in (("verified",) if declared else ("verified", "asserted")):
         yield Doubt("actor", f"it is not certain that {deed.person.id} did it")
     if employment(deed.person, deed.event.time) not in ("current", "on_leave"):
         yield Doubt("actor", f"{deed.person.id} is not with the company")
@@ -125,6 +140,8 @@ def _beyond_paper(deed: Deed) -> Iterator[Doubt]:
         yield Doubt("beyond", f"{deed.action} is left to people whatever was approved")
     if deed.administers:
         yield Doubt("beyond", f"rights of an administrator ({deed.administers}) are left to people")
+    if deed.lets_in:
+        yield Doubt("beyond", f"access for {deed.lets_in} is left to people")
     if deed.to_themselves and gives_rights(deed.system, deed.action):
         yield Doubt("beyond", f"{deed.person.id} gave themselves rights")
 
@@ -160,10 +177,22 @@ def _about(ticket: Ticket, deed: Deed) -> Iterator[Doubt]:
 
 
 def _about_the_thing(ticket: Ticket, deed: Deed) -> Iterator[Doubt]:
-    if not ticket.resource.strip("*"):
+    if not says_something(ticket.resource):
         yield Doubt("vague", f"{ticket.id} names no resource")
-    elif not fits(ticket.resource, deed.things):
-        yield Doubt("resource", f"{ticket.id} is about {ticket.resource}")
+    elif not all(fits(ticket.resource, names) for names in (_named(ticket, deed), *deed.more)):
+        kind: Kind = "rights" if gives_rights(deed.system, deed.action) else "resource"
+        yield Doubt(kind, f"{ticket.id} is about {ticket.resource}")
+
+
+def _named(ticket: Ticket, deed: Deed) -> frozenset[str]:
+    """The names by which a ticket may be about a deed.
+
+    Rights are not what their receiver is called. A ticket that names a role explains what is done in its sessions, but
+    neither rights nor credentials that are given in them.
+    """
+    things = deed.things - deed.receiver if gives_rights(deed.system, deed.action) else deed.things
+    lasting = "*" in ticket.resource or outlasts_a_grant(deed.system, deed.action)
+    return things if lasting else things | deed.session
 
 
 def _actor_of(ticket: Ticket, deed: Deed, desk: Desk) -> Iterator[Doubt]:
@@ -178,6 +207,9 @@ def _actor_of(ticket: Ticket, deed: Deed, desk: Desk) -> Iterator[Doubt]:
         return
     if target and target.id != ticket.subject:
         yield Doubt("resource", f"{ticket.id} is about {ticket.subject or 'nobody'}")
+    person = desk.context.person(target.id) if target else None
+    if person and employment(person, deed.event.time) == "ended":
+        yield Doubt("beyond", f"{person.id}, whom it is for, is not with the company")
     if ticket.type == "helpdesk" and (own or not target):
         yield Doubt("actor", f"{actor} serves no ticket of their own")
     elif not own and not (target and _serves(ticket, deed, desk)):
@@ -205,9 +237,12 @@ def _agreed(ticket: Ticket, actor: str, desk: Desk) -> Iterator[Doubt]:
         kind: Kind = "refused" if state_of(ticket) in REFUSED else "state"
         yield Doubt(kind, f"{ticket.id} is {ticket.status or 'not approved'}")
     others = {ticket.approver} if ticket.type in TWO_HANDS else {ticket.approver, ticket.requester}
-    if ticket.type in TWO_HANDS and ticket.approver in (ticket.requester, actor):
+    concerned = {_human(name, desk) for name in (ticket.requester, ticket.subject, actor)}
+    if ticket.type in TWO_HANDS and _human(ticket.approver, desk) in concerned:
         yield Doubt("approval", f"{ticket.id} was approved by {ticket.approver or 'nobody'}")
-    elif not any(_is_somebody(name, ticket.opened, desk) for name in others - {actor, ""}):
+    elif not any(
+        _is_somebody(name, ticket.opened, desk) for name in others if _human(name, desk) != _human(actor, desk)
+    ):
         yield Doubt("approval", f"nobody else stands behind {ticket.id}")
 
 
@@ -230,6 +265,12 @@ def _is_somebody(name: str, time: int, desk: Desk) -> bool:
     """Whether a name is that of a person who was with the company."""
     person = desk.context.person(name)
     return person is not None and person.kind != "service" and employment(person, time) in ("current", "on_leave")
+
+
+def _human(name: str, desk: Desk) -> str:
+    """Whose an account is: people may have a second one, declared as owned by the first."""
+    person = desk.context.person(name)
+    return person.owner if person and person.owner and person.kind != "service" else name
 
 
 def _in_time(span: tuple[int, int], time: int, what: str) -> Iterator[Doubt]:
@@ -283,7 +324,7 @@ def _pentest(test: PentestWindow, deed: Deed) -> Iterator[Doubt]:
     if not address or not _within(address, test.source_ranges):
         yield Doubt("place", f"it came from {address or 'nowhere'}, {test.id} from {', '.join(test.source_ranges)}")
     scope = {deed.system, deed.event.source, deed.account, *deed.things} - {""}
-    if not any(fits(pattern, scope) for pattern in test.scope if pattern.strip("*")):
+    if not any(fits(pattern, scope) for pattern in test.scope if says_something(pattern)):
         yield Doubt("resource", f"the scope of {test.id} is {', '.join(test.scope) or 'empty'}")
 
 
@@ -294,12 +335,19 @@ def _within(address: str, ranges: tuple[str, ...]) -> bool:
         return False
 
 
-def _behind(name: str, actor: str, time: int | None, desk: Desk) -> Iterator[Doubt]:
+def _behind(paper: Grant | PentestWindow | RoleChange, actor: str, time: int | None, desk: Desk) -> Iterator[Doubt]:
     """The ticket that a grant, a test or a change of roles rests on; without a time its window does not count."""
-    ticket = desk.tickets.get(name)
+    ticket = desk.tickets.get(paper.ticket)
     if ticket is None:
-        yield Doubt("approval", f"the ticket behind it is not declared: {name or 'none'}")
-    elif time is None:
+        yield Doubt("approval", f"the ticket behind it is not declared: {paper.ticket or 'none'}")
+        return
+    if not isinstance(paper, PentestWindow):
+        if paper.user not in (ticket.requester, ticket.subject):
+            yield Doubt("approval", f"{ticket.id} behind it is of {ticket.requester or 'nobody'}")
+        elsewhere = ticket.system and system_of(ticket.system) != system_of(paper.system)
+        if elsewhere and isinstance(paper, Grant):  # a ticket that moves somebody is about all systems
+            yield Doubt("approval", f"{ticket.id} behind it is about {ticket.system}")
+    if time is None:
         yield from _agreed(ticket, actor, desk)
     else:
         yield from standing(ticket, actor, time, desk)

@@ -13,8 +13,11 @@ from audit.context import Context
 from audit.context_people import system_of
 from audit.context_schema import DAY, Person, Role, Ticket
 from audit.event import MICROSECONDS
+from rules.access_compile import FOREVER
 from rules.declared import employment
 from rules.paper_state import state_of
+from rules.separation import duties_of
+from rules.separation_finding import held_by
 
 PENDING = frozenset({"", "open", "new", "pending", "requested", "waiting", "waiting_for_approval", "in_review"})
 LEAST_PEERS = 3
@@ -23,6 +26,7 @@ EARLIEST, LATEST = 7, 20
 """Working hours, in the requester's time zone."""
 LONGEST = 90 * DAY
 """Access asked for longer than that is for good."""
+MOST_COUNTERPARTS = 3
 FLAGGED = 30
 """From this score on somebody is told."""
 
@@ -65,6 +69,7 @@ def _remarks(ticket: Ticket, context: Context, under_risk: Collection[str]) -> I
     else:
         yield from _of_person(person, ticket)
         yield from _of_team(person, ticket, context)
+        yield from _of_duties(person, ticket, context)
     for name in sorted({ticket.requester, who} & set(under_risk)):
         yield Remark(40, f"{name} has an open alert")
     if ticket.approver and ticket.approver in (ticket.requester, who):
@@ -102,6 +107,20 @@ def _of_team(person: Person, ticket: Ticket, context: Context) -> Iterator[Remar
             yield Remark(30, f"none of {person.team}'s other {len(team)} people holds {role.name}")
     if role.actions == ("*",) or role.permission == "admin":
         yield Remark(20, f"{role.name} permits everything")
+
+
+def _of_duties(person: Person, ticket: Ticket, context: Context) -> Iterator[Remark]:
+    """What they hold, while the access is to last, that is to be kept apart from the role that is asked for."""
+    if not context.declared.separation_of_duties:
+        return
+    duties = duties_of(context)
+    human = duties.human(person.id)
+    start = max(ticket.opened, ticket.window_start or ticket.opened)
+    span = start, FOREVER if ticket.window_end is None else max(start, ticket.window_end)
+    systems = (system_of(ticket.system.lower()),) if ticket.system else ()
+    for separation, role in duties.named(ticket.resource, *systems):
+        for held in duties.counterparts(human, (separation, role), span)[:MOST_COUNTERPARTS]:
+            yield Remark(60, f"{role} is to be kept apart from {held.role} ({separation.name}): {held_by(human, held)}")
 
 
 def _role(ticket: Ticket, context: Context) -> Role | None:

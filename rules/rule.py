@@ -10,7 +10,7 @@ from typing import Any, Literal
 from audit.context import EMPTY, Context
 from audit.finding import Finding, Severity, Version, stable_id
 from rules.condition import Node
-from rules.fields import History, View
+from rules.view import History, View
 
 MOST_REASONS = 8
 MOST_STEPS = 5

@@ -16,9 +16,9 @@ from rules.compile import RuleSet
 from rules.condition import conjuncts, positive
 from rules.correlation import Correlation
 from rules.correlation_windows import fires
-from rules.fields import View
 from rules.rule import Rule, RuleTest
 from rules.sigma import load
+from rules.view import View
 
 ARRIVAL = 4_102_444_800_000_000
 """When the records of tests arrive: the year 2100, later than any of them."""

@@ -18,10 +18,11 @@ from rules.closure import compiled
 from rules.condition import Leaf, Or
 from rules.correlation import Correlation
 from rules.exceptions import LONGEST_DAYS
-from rules.fields import EITHER, MISSING, View, getter, is_path, texts
+from rules.fields import EITHER, getter, is_path
 from rules.leaf import Check
 from rules.reach import seen_fields
 from rules.rule import Rule
+from rules.view import MISSING, View, texts
 
 MOST_TESTS = 3
 MOST_CANDIDATES = 30

@@ -13,10 +13,10 @@ from rules.closure import compiled
 from rules.compile import RuleSet
 from rules.condition import And, Leaf, Node, Not, Or, called
 from rules.document import Document, Key, RuleError, documents_of
-from rules.fields import View
 from rules.parsed import identity, items
 from rules.reach import Dead, Seen, never_fires
 from rules.rule import Rule
+from rules.view import View
 
 MOST_NAMED = 4
 

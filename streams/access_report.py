@@ -13,13 +13,15 @@ from audit.context import Context
 from audit.context_people import system_of
 from audit.context_schema import Leave
 from audit.event import MICROSECONDS, AuditEvent, rfc3339
-from audit.finding import SEVERITIES, Severity, Version
+from audit.finding import SEVERITIES, Finding, Severity, Version
 from rules.access import BESIDE_THE_POINT, Access, Decision, access_of
 from rules.access_finding import TITLES, deed_of, detection, may_be_gap, permission_code, reasons, severity_of
-from rules.change import change_finding, is_grant
-from rules.fields import View
+from rules.change import change_finding, is_change
 from rules.paper import papers_of, record_of
+from rules.separation_finding import given_finding
+from rules.view import View
 from streams.access_grants import Grants, Temporary
+from streams.access_separation import Apart, Kept
 from streams.access_unused import Unused, Usage
 from streams.snapshots import GAP_PRINCIPALS
 
@@ -86,6 +88,7 @@ class Report(msgspec.Struct):
     accounts: list[Account]
     changes: list[Change]
     grants: list[Temporary] = []
+    apart: list[Apart] = []
     proposal: list[str] = []
     cut: int = 0
 
@@ -102,6 +105,7 @@ class Tally:
         self._access: Access = access_of(context)
         self._usage = Usage(self._access)
         self._grants = Grants(self._access)
+        self._kept = Kept(context)
         self._papers = papers_of(context)
         self._uses: dict[int, Use] = {}
         self._who: dict[int, set[str]] = {}
@@ -125,6 +129,7 @@ class Tally:
         if decision.kind not in BESIDE_THE_POINT:
             self._take(event, record, decision)
         self._grants.see(event, record, decision)
+        self._kept.see(event, record, decision)
         self._change(event, record)
 
     def report(self, unused_days: int) -> Report:
@@ -145,6 +150,7 @@ class Tally:
             accounts=list(_accounts(self.context, self._seen, until)) if self._events else [],
             changes=sorted(self._changes, key=lambda change: change.time),
             grants=list(self._grants.summary(until)) if self._events else [],
+            apart=list(self._kept.broken(self._first, until)) if self._events else [],
             cut=self._cut,
         )
 
@@ -175,11 +181,17 @@ class Tally:
         return Use(name, TITLES[name], severity, deed_of(event, decision.asked), plain(told, 300), stamp, stamp)
 
     def _change(self, event: AuditEvent, record: Mapping[str, Any]) -> None:
-        if not is_grant(event, record):
+        if not is_change(event, record):
             return
-        found = change_finding(event, self._papers.explain(event, record), self.context, Version())
-        if found is None:
-            return
+        fit = self._papers.explain(event, record)
+        told = (
+            change_finding(event, fit, self.context, Version()),
+            given_finding(event, record, self.context, Version()),
+        )
+        for found in filter(None, told):
+            self._note_change(event, found)
+
+    def _note_change(self, event: AuditEvent, found: Finding) -> None:
         if len(self._changes) >= MOST_CHANGES:
             self._cut += 1
             return

@@ -40,6 +40,7 @@ def parts(report: Report) -> Iterator[Part]:
     gaps = [use for use in report.uses if use.gap]
     about = "So many use it that rather the model lacks it: no alerts, declare it."
     yield Part("Gaps of the model", about, _USE_HEAD, [_use(use) for use in gaps], "none")
+    yield _apart(report)
     yield _accounts(report)
     yield _changes(report)
     yield _grants(report)
@@ -102,6 +103,17 @@ def _use(use: Use) -> tuple[str, ...]:
     more = f" and {use.people - _NAMES} more" if use.people > _NAMES else ""
     who = ", ".join(use.principals[:_NAMES]) + more
     return use.severity, use.permission, who, str(use.count), use.last[:16].replace("T", " "), use.reason
+
+
+def _apart(report: Report) -> Part:
+    rows = [
+        (each.user, each.name, each.state, each.since[:16].replace("T", " ") or "always",
+         each.until[:16].replace("T", " ") or "open", str(each.uses), "; ".join(each.by), each.exception or "none")
+        for each in report.apart
+    ]  # fmt: skip
+    about = "One human holds two roles that are to be kept apart: take one away, or write an exception."
+    head = ("who", "apart", "state", "since", "until", "uses", "by what", "exception")
+    return Part("Separation of duties", about, head, rows, "none broken")
 
 
 def _accounts(report: Report) -> Part:

@@ -14,8 +14,8 @@ from alerting.alert import Alert
 from audit.event import AuditEvent
 from rules.backtest import Span, Tally
 from rules.compile import RuleSet
-from rules.fields import View
 from rules.rule import Rule
+from rules.view import View
 from streams.detections import Detections
 from streams.loop import complete
 from streams.processor import Fault

@@ -30,5 +30,5 @@ def watch(deed: Deed, detections: Detections) -> None:
     deed.goes_on = seen.goes_on
     fit = deed.fit if deed.fit and "new" in deed.fit.kinds else NONE
     for alarm in seen.alarms:
-        finding = msgspec.structs.replace(slow_finding(alarm, event), version=detections.version)
-        deed.findings.append(weighed(finding, fit))
+        finding = slow_finding(alarm, event, detections.context)
+        deed.findings.append(weighed(msgspec.structs.replace(finding, version=detections.version), fit))

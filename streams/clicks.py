@@ -8,13 +8,9 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from aiokafka.errors import KafkaError
-
-from alerting.alert import Alert
 from alerting.ask_answer import Asks
 from alerting.ask_message import NO, REASON, YES
 from alerting.ask_reason import GIVEN, Dialog, Reasons
-from alerting.case import Case
 from alerting.casework import Casework
 from alerting.clicks import Clicks, Slack
 from alerting.evidence import Evidence
@@ -28,17 +24,12 @@ from alerting.slack_socket import SlackSocket
 from alerting.staff import Staff
 from alerting.store import AlertStore
 from audit.context import Context
-from streams.control import send, verdict_on
 from streams.dispatch import now
-from streams.kafka import KafkaProblem
-from streams.metrics import count
 from streams.offering import Offering
-from streams.settings import Settings, SettingsError, address
+from streams.settings import Settings, address
+from streams.teach import Teach
 
 log = logging.getLogger("auditwatch.clicks")
-
-SEND_PAUSES = (1.0, 5.0, 25.0, 0.0)
-"""Seconds after each attempt to tell the baselines of a verdict."""
 
 
 @dataclass(slots=True)
@@ -78,7 +69,7 @@ def listener_of(
     casework = Casework(store, staff, (offering,), evidence=Evidence(slack.attach).show)
     handlers = witnessed(handlers_of(settings, casework, current.routing, slack.dialog), ledger)
     clicks = Clicks(handlers, staff.person, talk, now)
-    listener = Listener(clicks)
+    listener = Listener(clicks, [Teach(settings, store).run])
     if settings.slack_app_token:
         socket = SlackSocket(settings.slack_app_token, settings.slack_base_url, clicks.accept)
         listener.ways.append(socket.listen)
@@ -94,7 +85,7 @@ def handlers_of(
     """Who handles what: by action_id or its first word."""
     asks = Asks(casework.store, routing, casework.staff, casework.tell)
     reasons = Reasons(casework.store, routing, dialog)
-    casework.hooks = (asks.heard, *casework.hooks, Teach(settings))
+    casework.hooks = (asks.heard, *casework.hooks, Teach(settings, casework.store))
     return {
         "case": casework.handle,
         "case.ask": asks.begin,
@@ -103,27 +94,3 @@ def handlers_of(
         REASON: reasons.ask,
         GIVEN: reasons.take,
     }
-
-
-AGAIN = "to tell them, resolve it once more with `auditwatch alerts resolve`"
-
-
-@dataclass(slots=True)
-class Teach:
-    """The hook that tells the baselines of a resolution; where Kafka is away for long, age decides (and the log)."""
-
-    settings: Settings
-
-    async def __call__(self, alert: Alert, case: Case) -> None:
-        """Sends what the case's resolution amounts to, if it has one."""
-        controls = verdict_on(alert, case)
-        for pause in SEND_PAUSES:
-            try:
-                await send(self.settings, controls)
-                break
-            except (SettingsError, KafkaProblem, KafkaError, OSError) as error:
-                log.warning("alert %s: the baselines cannot be told: %s", alert.id, error)
-            await asyncio.sleep(pause)
-        else:
-            count("errors", "clicks")
-            log.error("alert %s: the baselines were not told, so age decides; %s", alert.id, AGAIN)

@@ -57,6 +57,11 @@ class Clock:
                 newest[event.source] = (time, wall)
                 self.latest = max(self.latest, time)
 
+    @property
+    def sources(self) -> frozenset[str]:
+        """The sources of which anything came in."""
+        return frozenset(self._newest)
+
     def read(self, wall: int = 0) -> Reading:
         """What time it is."""
         return Reading(

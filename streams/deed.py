@@ -13,6 +13,7 @@ from audit.finding import RISK, SEVERITIES, Finding
 from detectors.features import Groups, Observation
 from rules.correlation import Match
 from rules.paper import Fit, papers_of
+from rules.separation_finding import BEYOND_PAPER
 from streams.principal import Held, Principal, event_code
 from streams.stage import Arrival, Unheard
 
@@ -75,8 +76,10 @@ class Deed:
 
     @property
     def explained(self) -> bool:
-        """Whether declared paper explains it, as far as anybody asked."""
-        return self.fit is not None and self.fit.explained != ""
+        """Whether declared paper explains it, as far as anybody asked, and nothing is said of it that none explains."""
+        if self.fit is None or not self.fit.explained:
+            return False
+        return not any(finding.detection in BEYOND_PAPER for finding in self.findings)
 
     def ask_paper(self, context: Context, record: Mapping[str, Any] | None = None) -> Fit:
         """What declared paper says of it: looked up once, and only for what is under suspicion."""
@@ -108,7 +111,10 @@ class Deed:
 
 def weighed(finding: Finding, fit: Fit) -> Finding:
     """The finding with what paper says of it; one severity lower where all fits but the thing it was done to, and of
-    what is only strange where it is new because a role is."""
+    what is only strange where it is new because a role is. Duties kept apart it neither explains nor lowers."""
+    if finding.detection in BEYOND_PAPER:
+        told = (f"{fit.explained}: only an exception of the separation's own lets one person hold both",)
+        return msgspec.structs.replace(finding, doubts=told) if fit.explained else finding
     if fit.explained:
         return msgspec.structs.replace(finding, explained=fit.explained)
     if not fit.doubts:

@@ -23,7 +23,8 @@ from typing import Any
 import aiohttp
 
 from audit.sources import SOURCES
-from streams.embedded import LOOPBACK, Broker, Child, EmbeddedError, RedisServer, free_port
+from streams.child import LOOPBACK, Child, EmbeddedError, free_port
+from streams.embedded import Broker, RedisServer
 from streams.kafka import ALERTS, DEADLETTER, EVENTS, FINDINGS, RAW, ensure_topics
 from streams.settings import PREFIX, SECRETS, Settings
 from streams.simulate.organisation import DEMO_DAYS, Demo

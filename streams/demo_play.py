@@ -99,6 +99,8 @@ class Watch:
     def see(self, line: bytes, at: float) -> Alert | None:
         """Takes in one line of audit.alerts that came `at` this moment; returns the alert when it is a new one."""
         alert = from_line(line)
+        if alert.quiet:
+            return None
         if self.file:
             self.file.write(line + b"\n")
             self.file.flush()

@@ -15,14 +15,20 @@ import msgspec
 import numpy as np
 
 from audit.finding import SEVERITIES, Finding
-from detectors.anomaly import anomaly_finding
+from detectors.anomaly import anomaly_finding, as_journey, two_places_finding
 from detectors.baseline import Baseline
+from detectors.journey import at_home, contradicted, may_travel
 from detectors.known import Known
-from detectors.model import HIGH_ABOVE, Model
+from detectors.model import Model
 from detectors.repeat import beyond
+from detectors.travel import Way
 from streams.deed import Deed, weighed
 from streams.detections import Detections
-from streams.principal import Principal, Usual
+from streams.principal import Held, Principal, Usual
+
+CLEARLY = 0.5
+"""Strangeness (powers of ten) below the bar at which what is left, apart from what waits, is no news."""
+_MEDIUM, _HIGH = SEVERITIES.index("medium"), SEVERITIES.index("high")
 
 LONGEST_RUN = 256
 """Events of one principal guessed at once after a wrong guess; the run doubles from one while the guess holds."""
@@ -43,7 +49,8 @@ def estimate(batch: Sequence[Deed], detections: Detections) -> None:
             own[principal] = []
         own[principal].append(deed)
         rows.append(deed.row())
-        bars.append(_bar(deed, principal.baseline, model))
+        torn = principal.held and _contradicted(deed, principal.baseline, principal.held)
+        bars.append(-inf if torn else _bar(deed, principal.baseline, model))
         deed.take(suspected=False)
     strangeness = model.score(rows) if rows else np.empty(0)
     strange: dict[Principal, Deed] = {}
@@ -109,25 +116,57 @@ def _judge(deed: Deed, strangeness: float, usual: Usual, row: list[float], detec
     deed.strangeness, deed.repeats = strangeness, False
     model, baseline = detections.model, usual.baseline
     if strangeness < _bar(deed, baseline, model):
+        _doubt_journeys(deed, usual, detections)
         return 0
     fit = deed.ask_paper(detections.context)
     if fit.explained:
         deed.findings.append(weighed(_finding(deed, usual, row, detections), fit))
         return 0
-    grade = SEVERITIES.index(model.severity(strangeness, baseline))
+    severity = model.severity(strangeness, baseline)
+    home = _from_home(deed, baseline, model)
+    grade = SEVERITIES.index(severity if home is None else "medium")
     pending = [held for held in usual.held if held.told >= grade > 0]
     if pending:
         rest = beyond(baseline, deed.observation, [held.observation for held in pending], deed.groups)
-        deed.repeats = bool(model.score([rest])[0] < _bar(deed, baseline, model) - HIGH_ABOVE)
+        deed.repeats = bool(model.score([rest])[0] < _bar(deed, baseline, model) - CLEARLY)
         if deed.repeats:
             return max(held.told for held in pending)
-    deed.findings.append(weighed(_finding(deed, usual, row, detections), fit))
+    found = _finding(deed, usual, row, detections)
+    deed.findings.append(weighed(found if home is None else as_journey(found, model, home), fit))
     return grade
 
 
+def _from_home(deed: Deed, baseline: Baseline, model: Model) -> float | None:
+    """How strange it would be from home, where its principal may have travelled and that would not be grave."""
+    if baseline.young or not may_travel(baseline, deed.observation):
+        return None
+    strangeness = float(model.score([at_home(baseline, deed.observation, deed.groups)])[0])
+    return None if model.severity(strangeness, baseline) == "high" else strangeness
+
+
+def _doubt_journeys(deed: Deed, usual: Usual, detections: Detections) -> None:
+    """Tells, once, of what was taken for a journey when its principal is active where they were before it."""
+    torn = _contradicted(deed, usual.baseline, usual.held)
+    if torn:
+        found = two_places_finding(_known(usual, detections), deed.event, torn[0][1])
+        deed.findings.append(msgspec.structs.replace(found, version=detections.version))
+    for held, _ in torn:
+        held.told = _HIGH
+
+
+def _contradicted(deed: Deed, baseline: Baseline, waiting: Sequence[Held]) -> list[tuple[Held, Way]]:
+    """What waits, told as less than grave, from where nobody can be back by the time of a deed."""
+    obs = deed.observation
+    ways = [(held, contradicted(baseline, obs, held.observation)) for held in waiting if held.told == _MEDIUM]
+    return [(held, back) for held, back in ways if back]
+
+
+def _known(usual: Usual, detections: Detections) -> Known:
+    return Known(usual.baseline, usual.names, detections.context, detections.snapshot)
+
+
 def _finding(deed: Deed, usual: Usual, row: list[float], detections: Detections) -> Finding:
-    known = Known(usual.baseline, usual.names, detections.context, detections.snapshot)
-    told = anomaly_finding(detections.model, known, deed.event, row, deed.strangeness)
+    told = anomaly_finding(detections.model, _known(usual, detections), deed.event, row, deed.strangeness)
     return msgspec.structs.replace(told, version=detections.version)
 
 

@@ -62,7 +62,7 @@ class Asked(People):
 
     def __init__(self, people: People) -> None:
         self._people = people
-        self.by_id = people.by_id
+        self.by_id, self.accounts = people.by_id, people.accounts
         self.asked: dict[str, Ids] = {}
         self.mails: dict[str, str] = {}
 

@@ -20,7 +20,7 @@ import msgspec
 from alerting.alert import Alert
 from alerting.case import Action, Case, transition
 from alerting.label import VERDICTS, How, Label, label_of
-from alerting.store import RedisAlertStore
+from alerting.store_redis import RedisAlertStore
 from audit.event import parse_rfc3339, rfc3339
 from audit.finding import SEVERITIES, Version
 from rules.health import Verdicts

@@ -19,10 +19,10 @@ from audit.redact import CUT, REDACTED
 from detectors.baseline import HALF_LIFE
 from rules.compile import RuleSet
 from rules.correlation import Correlation
-from rules.fields import View
 from rules.find import everything
 from rules.rule import Rule
 from rules.tune import Matches, NoProposal, Proposal, exception_yaml, propose
+from rules.view import View
 
 DAYS = 30
 """How long an offered exception lasts."""

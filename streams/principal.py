@@ -16,8 +16,9 @@ from detectors.observation import KINDS
 from detectors.slow import Slow
 from detectors.slow_days import Stored
 from detectors.terms import Terms
+from rules.access_use import Used
 from rules.correlation_section import LATENESS
-from rules.fields import History
+from rules.view import History
 from streams.packet import Control
 from streams.store import DAY, Entry
 
@@ -47,7 +48,8 @@ class Held(msgspec.Struct, array_like=True, gc=False):
     """An observation under suspicion; `teaches` says what its age decides after `until` (µs): learn it or drop it.
 
     `event` is the code by which a verdict names it; 0 in what an older version stored. `told` is the severity (an
-    index) of the finding that told of it, 0 where its strangeness was none; nobody but its own deed changes it.
+    index) of the finding that told of it, 0 where its strangeness was none; its own deed sets it, and it is
+    raised where what was taken for a journey turns out to be none.
     """
 
     observation: Observation
@@ -74,16 +76,20 @@ class _Memory(msgspec.Struct, array_like=True, frozen=True):
     slow: Stored = Stored()
     names: Names = {}
     undeclared: list[tuple[int, int]] = []
+    granted: list[Used] = []
 
 
 class Principal:
     """Baseline, terms, recent event ids and held observations of one principal; changed in place by score.
 
     `peaks` are its highest strangeness by day, `kind` what its newest event says it is: for the next snapshot. `slow`
-    is what adds up over days, `names` what its usual is called, `undeclared` what it used that no role permits.
+    is what adds up over days, `names` what its usual is called, `undeclared` what it used that no role permits,
+    `granted` what it did under temporary grants and by break-glass (rules/access_use.py).
     """
 
-    __slots__ = ("_next", "_recent", "baseline", "held", "kind", "names", "peaks", "slow", "terms", "undeclared")
+    __slots__ = (
+        "_next", "_recent", "baseline", "granted", "held", "kind", "names", "peaks", "slow", "terms", "undeclared"
+    )  # fmt: skip
 
     def __init__(self, baseline: Baseline, memory: _Memory | None = None, terms: Terms | None = None) -> None:
         self.baseline = baseline
@@ -94,6 +100,7 @@ class Principal:
         self.slow = Slow(memory.slow if memory else None)
         self.names = memory.names if memory else {}
         self.undeclared = memory.undeclared if memory else []
+        self.granted = memory.granted if memory else []
         self._next = memory.next if memory else 0
         self._recent = bytearray(memory.recent if memory else b"")
 
@@ -110,7 +117,8 @@ class Principal:
         """The stored parts; a principal that never taught anything, or not since it was forgotten, has no baseline."""
         slow = self.slow.days.stored()
         seen = bytes(self._recent), self._next
-        memory = _ENCODE(_Memory(*seen, self.held, self.peaks, self.kind, slow, self.names, self.undeclared))
+        used = self.undeclared, self.granted
+        memory = _ENCODE(_Memory(*seen, self.held, self.peaks, self.kind, slow, self.names, *used))
         known = self.baseline.events or self.held
         entries = [Entry(memory_key(key), memory, BASELINE_TTL if known else MEMORY_TTL)]
         baseline = self.baseline.pack() if self.baseline.events else NOTHING
@@ -220,11 +228,12 @@ class Principal:
                     learn_held(self.baseline, held.observation)
 
     def obey(self, control: Control) -> None:
-        """Does what people decided, once, however often it is delivered. What was seen lately stays known."""
+        """Does what people decided, once, however often it is delivered. What was seen lately stays known, and so does
+        what was done under grants: that is no usual, but evidence."""
         if self._is_repeat(event_code(control.id)):
             return
         if control.kind == "forget":
-            fresh = Principal(Baseline(), _Memory(bytes(self._recent), self._next, []))
+            fresh = Principal(Baseline(), _Memory(bytes(self._recent), self._next, [], granted=self.granted))
             for name in self.__slots__:
                 setattr(self, name, getattr(fresh, name))
             return
@@ -274,6 +283,15 @@ def undeclared_in(memory: bytes | None) -> list[tuple[int, int]]:
         msgspec.DecodeError: these are other bytes.
     """
     return _MEMORY.decode(memory).undeclared if memory else []
+
+
+def granted_in(memory: bytes | None) -> list[Used]:
+    """What a stored memory knows of its principal's temporary grants.
+
+    Raises:
+        msgspec.DecodeError: these are other bytes.
+    """
+    return _MEMORY.decode(memory).granted if memory else []
 
 
 def baseline_key(principal: str) -> str:

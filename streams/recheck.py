@@ -1,6 +1,7 @@
-"""Alerts that paper had closed, looked at again: where a ticket was withdrawn since, its alerts are open once more.
+"""Alerts that paper explained, looked at again: where a ticket was withdrawn since, those it closed are open once more.
 
-Opening one is a step of its case: what the worker still says of the alert under the old paper does not undo it.
+Of those that were told, though it explained part of them, the case and its thread say so once, and they are as grave as
+they are without it. Both are steps of a case: what the worker still says of the alert under the old paper undoes none.
 """
 
 from __future__ import annotations
@@ -11,12 +12,17 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from alerting.alert import EXPLAINED, Alert
-from alerting.case import Case, Step
+from alerting.ask_follow import moved
+from alerting.case import Case, Refused, Step, take
 from alerting.casework import advance
+from alerting.risk import GRAVE
 from alerting.store import AlertStore
 from audit.context import EMPTY, Context
 from audit.context_schema import Ticket
+from audit.finding import SEVERITIES, Severity
 from rules.paper_fit import withdrawn
 from rules.paper_state import stands
 
@@ -46,7 +52,7 @@ class Recheck:
                 await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
 
     async def look(self) -> int:
-        """Opens what rests on withdrawn paper; returns how many alerts that were.
+        """Opens or raises what rests on withdrawn paper; returns how many alerts that were.
 
         Raises:
             StoreUnavailable: it will look again.
@@ -61,25 +67,46 @@ class Recheck:
         return sum(opened)
 
     async def heed(self, alert: Alert) -> bool:
-        """Opens an alert of the outbox if the paper that closed it was withdrawn; whether it did.
+        """Opens an alert of the outbox if paper that closed it was withdrawn, and raises one that it explained in part;
+        whether it did.
 
         Raises:
             StoreUnavailable: nothing happened.
         """
         reason = fallen(alert, self._fallen)
         case = await self.store.case(alert.id) if reason else None
-        if case is None or (case.status, case.resolution) != ("resolved", EXPLAINED):
+        if case is None:
             return False
         note = f"{reason}: it explains nothing any more"
-        after = await advance(self.store, alert.id, Step("reopen", US, self.clock(), note), case.version)
+        if (case.status, case.resolution) == ("resolved", EXPLAINED):
+            after = await advance(self.store, alert.id, Step("reopen", US, self.clock(), note), case.version)
+        elif alert.resolution == EXPLAINED:
+            return False
+        else:
+            after = await moved(self.store, alert.id, lambda now, newest: self._less_explained(now, newest, note))
         if isinstance(after, Case):
-            log.warning("alert %s is open again: %s", alert.id, note)
+            log.warning("alert %s is %s: %s", alert.id, after.status, note)
         return isinstance(after, Case)
+
+    def _less_explained(self, case: Case, alert: Alert, note: str) -> Case | Refused | None:
+        if any((step.action, step.note) == ("fell", note) for step in case.steps):
+            return None
+        after = take(case, Step("fell", US, self.clock(), note))
+        if not isinstance(after, Case):
+            return after
+        return replace(after, raised=max(case.raised, without(alert, self._fallen), key=SEVERITIES.index))
+
+
+def without(alert: Alert, tickets: Sequence[Ticket]) -> Severity:
+    """How grave an alert is without what these withdrawn tickets explained of it, as far as its findings tell."""
+    gone = [finding for finding in alert.findings if withdrawn(finding.explained, tickets)]
+    least: Severity = "high" if alert.risk + sum(finding.risk for finding in gone) >= GRAVE else "low"
+    return max((alert.severity, least, *(finding.severity for finding in gone)), key=SEVERITIES.index)
 
 
 def fallen(alert: Alert, tickets: Sequence[Ticket]) -> str:
-    """Which of these withdrawn tickets explained any of an alert that paper closed, and how it stands; else ""."""
-    if alert.resolution != EXPLAINED or not tickets:
+    """Which of these withdrawn tickets explained any of an alert, and how it stands; else ""."""
+    if not tickets:
         return ""
     papers = alert.papers or tuple(finding.explained for finding in alert.findings)
     return next((reason for paper in papers if (reason := withdrawn(paper, tickets))), "")

@@ -26,6 +26,8 @@ from streams.clock import Clock
 from streams.deed import Deed
 from streams.detections import Detections
 from streams.files import FileError, records
+from streams.grant_replay import Summaries
+from streams.grants import SETTLED
 from streams.loop import complete
 from streams.packet import Output, Packet, Signal, encode, item_of, mark
 from streams.pipeline import Correlate, Score
@@ -71,8 +73,12 @@ class Replay:
     events: int = 0
     repeats: int = 0
     comparison: Comparison = field(default_factory=Comparison)
+    quiet: set[str] = field(default_factory=set)
+    """Ids of alerts nobody is told of: changes that nothing explains, and no more."""
     observed: Counter[str] = field(default_factory=Counter)
     """What the authorization model has to say and does not tell (UNTOLD), by detection."""
+    summaries: dict[str, Alert] = field(default_factory=dict)
+    """What is told when temporary access has ended."""
 
 
 class Run:
@@ -105,6 +111,7 @@ class Run:
         self._day = -1
         self._batch: Sequence[AuditEvent] = ()
         self._due: int | None = None
+        self._grants = Summaries(self.result.summaries)
 
     async def open(self) -> None:
         """Must be awaited once before `feed`."""
@@ -122,7 +129,14 @@ class Run:
                     start = place
                     self._take_snapshot(event.time // DAY * DAY)
                 self._day = event.time // DAY * DAY
+            if event.time >= self._grants.due:
+                await self._feed(events[start:place])
+                start = place
+                self._look_at_grants(event.time)
         await self._feed(events[start:])
+
+    def _look_at_grants(self, now: int) -> None:
+        self._grants.look(self.detections, now, self.stores[0].values, self._clock.sources)
 
     def _take_snapshot(self, midnight: int) -> None:
         values, context = self.stores[0].values, self.detections.context
@@ -143,6 +157,7 @@ class Run:
     async def close(self) -> None:
         """Nothing more comes: what waited for time to pass is judged as of the newest event."""
         await self._correlate.tick(self._clock.read().closed(), self.detections)
+        self._look_at_grants(self._clock.latest + SETTLED)
 
     def told(self, verdict: Verdict) -> None:
         """Hears of each batch what the worker has no use for."""
@@ -194,6 +209,10 @@ class Run:
     async def _to_alerts(self, outputs: Sequence[Output[Alert]], faults: Sequence[Fault]) -> None:
         self.result.faults.extend(faults)
         for output in outputs:
+            if output.item.quiet:  # nobody is told of it: the dispatcher asks about it
+                self.result.quiet.add(output.item.id)
+                continue
+            self.result.quiet.discard(output.item.id)
             self.result.alerts[output.item.id] = output.item
             if self._hear:
                 self._hear(output.item, self._clock.latest)

@@ -41,7 +41,8 @@ def routing_of(settings: Settings, now: int, file: Path | None = None) -> Routin
         return Routing(known=Known(declared(settings.context)))
     routes = load_routes(path, now)
     if routes.ask and not hears(settings):
-        log.warning("%s: nobody is asked: answers need Slack and SLACK_APP_TOKEN or AUDITWATCH_SLACK_HTTP", path)
+        level = logging.WARNING if settings.slack_bot_token else logging.INFO  # the starter's file asks: no news there
+        log.log(level, "%s: nobody is asked: answers need Slack and SLACK_APP_TOKEN or AUDITWATCH_SLACK_HTTP", path)
         routes = msgspec.structs.replace(routes, ask=())
     return Routing(routes, Known(declared(settings.context), sources(settings) if asks_sources(routes) else {}))
 

@@ -11,11 +11,12 @@ from audit.context_schema import Person
 from audit.finding import at_least
 from detectors.baseline import YOUNG_SECONDS
 from detectors.peers import Snapshot
-from rules.change import change_finding, is_grant, left_alone
+from rules.change import change_finding, is_change, left_alone
 from rules.compile import RuleSet
 from rules.correlation import Match, match_of
-from rules.fields import History, View
 from rules.rule import Rule, finding_of
+from rules.separation_finding import given_finding
+from rules.view import History, View
 from streams.access import judge_access
 from streams.deed import Deed, weighed
 from streams.detections import Detections
@@ -51,7 +52,7 @@ def apply_rules(deed: Deed, history: History | None, detections: Detections) -> 
         judge_access(deed, view, detections)
     except Exception as error:
         errors.append(f"the authorization model failed: {error!r}")
-    if is_grant(event, view.record):
+    if is_change(event, view.record):
         try:
             _judge_change(deed, view, detections)
         except Exception as error:
@@ -65,16 +66,19 @@ def apply_rules(deed: Deed, history: History | None, detections: Detections) -> 
 
 
 def _judge_change(deed: Deed, view: View, detections: Detections) -> None:
-    """What is wrong with a grant, where nothing explains it; where something does, it is counted."""
+    """What is wrong with a grant, where nothing explains it; where something does, it is counted. What lets one person
+    hold two duties that are kept apart is told either way."""
     context, fit = detections.context, deed.ask_paper(detections.context, view.record)
     if why := left_alone(deed.event, fit, context):
         deed.unheard.append(("change", why))
-    found = change_finding(deed.event, fit, context, detections.version)
-    if found and not context.declared.observe_only:
-        deed.grave = deed.grave or at_least(found.severity, "medium")
-        deed.findings.append(found)
-    elif found:
-        deed.unheard.append((found.detection, "observed"))
+    told = change_finding(deed.event, fit, context, detections.version)
+    both = given_finding(deed.event, view.record, context, detections.version)
+    for found in (each for each in (told, both) if each):
+        if context.declared.observe_only:
+            deed.unheard.append((found.detection, "observed"))
+        else:
+            deed.grave = deed.grave or at_least(found.severity, "medium")
+            deed.findings.append(found)
 
 
 def _heed_paper(deed: Deed, view: View, detections: Detections) -> None:
@@ -83,7 +87,7 @@ def _heed_paper(deed: Deed, view: View, detections: Detections) -> None:
     if not fit.doubts and not fit.explained:
         return
     deed.findings = [weighed(finding, fit) for finding in deed.findings]
-    deed.grave = not fit.explained and any(at_least(finding.severity, "medium") for finding in deed.findings)
+    deed.grave = any(not finding.explained and at_least(finding.severity, "medium") for finding in deed.findings)
     if fit.explained:
         kept = [match for match in deed.matches if not _only_adds(match, detections.rules)]
         gone = {match.correlation for match in deed.matches} - {match.correlation for match in kept}

@@ -16,9 +16,11 @@ from aiokafka import TopicPartition
 from alerting.alert import Alert
 from alerting.plain import plain
 from audit.event import rfc3339
-from audit.finding import Finding, stable_id
+from audit.finding import Finding, Version, stable_id
 from rules.compile import RuleSet
+from rules.correlation import Correlation
 from rules.find import everything
+from rules.rule import Rule
 from streams.detections import Detections
 from streams.kafka import RAW
 from streams.metrics import gauge
@@ -118,31 +120,12 @@ def alert_of(source: str, before: Pulse, after: Pulse, news: News, detections: D
     pulse = before if back else after
     blind = blind_to(source, detections.rules)
     since = rfc3339(pulse.heard)[:19] + "Z"
-    title = f"Source {source} is silent"
     if back:
         summary = f"{source} speaks again after {_span(pulse.silent)} without a record, since {since}."
     else:
         summary = f"{source}: no record for {_span(pulse.silent)}, since {since}. {_blind(len(blind))}"
-    reasons = (_usual(pulse), *_named(blind))
-    finding = Finding(
-        id=stable_id("silence", source, pulse.heard, "finding"),
-        time=after.at,
-        kind="anomaly",
-        detection="silence",
-        title=title,
-        severity="medium",
-        risk=30,
-        principal="",
-        entity=f"source:{source}",
-        event_ids=(),
-        reasons=reasons,
-        attack=("T1562",),
-        version=detections.version,
-        runbook=(
-            f"See whether logging was switched off in {source}, and by whom.",
-            f"See whether what ships {source} to audit.raw.{source} runs, and what it logs.",
-        ),
-    )
+    reasons = (_usual(pulse), *_named("sees nothing", blind), *_named("sees less", dimmed_by(source, detections.rules)))
+    finding = _finding(source, pulse.heard, after.at, reasons, detections.version)
     return Alert(
         id=stable_id("silence", source, pulse.heard),
         time=after.at,
@@ -150,7 +133,7 @@ def alert_of(source: str, before: Pulse, after: Pulse, news: News, detections: D
         risk=finding.risk,
         principal=finding.principal,
         entity=finding.entity,
-        title=title,
+        title=finding.title,
         summary=summary,
         findings=(finding,),
         event_ids=(),
@@ -164,23 +147,54 @@ def alert_of(source: str, before: Pulse, after: Pulse, news: News, detections: D
     )
 
 
+def _finding(source: str, heard: int, time: int, reasons: tuple[str, ...], version: Version) -> Finding:
+    return Finding(
+        id=stable_id("silence", source, heard, "finding"),
+        time=time,
+        kind="anomaly",
+        detection="silence",
+        title=f"Source {source} is silent",
+        severity="medium",
+        risk=30,
+        principal="",
+        entity=f"source:{source}",
+        event_ids=(),
+        reasons=reasons,
+        attack=("T1562",),
+        version=version,
+        runbook=(
+            f"See whether logging was switched off in {source}, and by whom.",
+            f"See whether what ships {source} to audit.raw.{source} runs, and what it logs.",
+        ),
+    )
+
+
 def blind_to(source: str, rules: RuleSet) -> list[str]:
     """Titles of the live rules and correlations that see nothing without this source, the gravest first."""
+    return _titles(one for one in everything(rules) if set(one.sources) == {source})
+
+
+def dimmed_by(source: str, rules: RuleSet) -> list[str]:
+    """Titles of those that read this source among others they name, in the same order."""
+    return _titles(one for one in everything(rules) if set(one.sources) > {source})
+
+
+def _titles(several: Iterable[Rule | Correlation]) -> list[str]:
     order = {"critical": 0, "high": 1, "medium": 2, "low": 3}
-    blind = [one for one in everything(rules) if tuple(one.sources) == (source,) and one.stage == "live"]
-    return [plain(one.title, 60) for one in sorted(blind, key=lambda one: (order.get(one.severity, 4), one.title))]
+    live = sorted((one for one in several if one.stage == "live"), key=lambda one: (order[one.severity], one.title))
+    return [plain(one.title, 60) for one in live]
 
 
 def _blind(many: int) -> str:
     return f"{many} rules see nothing meanwhile." if many != 1 else "1 rule sees nothing meanwhile."
 
 
-def _named(blind: list[str]) -> list[str]:
+def _named(how: str, titles: list[str]) -> list[str]:
     most = BLIND_LINES * A_LINE
-    lines = ["; ".join(blind[at : at + A_LINE]) for at in range(0, min(len(blind), most), A_LINE)]
-    if len(blind) > most:
-        lines[-1] += f"; and {len(blind) - most} more"
-    return [f"sees nothing: {line}" for line in lines]
+    lines = ["; ".join(titles[at : at + A_LINE]) for at in range(0, min(len(titles), most), A_LINE)]
+    if len(titles) > most:
+        lines[-1] += f"; and {len(titles) - most} more, which `auditwatch rules list` names"
+    return [f"{how}: {line}" for line in lines]
 
 
 def _usual(pulse: Pulse) -> str:

@@ -8,7 +8,7 @@ import hmac
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ log = logging.getLogger("auditwatch.tickets")
 MOST_BYTES = 1_000_000
 MOST_TICKETS = 100
 """Tickets of one request."""
+SLOWEST = 30.0
+"""Seconds a sender has for a request."""
 
 Row = dict[str, str]
 
@@ -33,8 +35,8 @@ class Folder:
     writes the folder. A file somebody edited by hand is kept as it is apart from the rows that arrive.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Reads what is there.
+    def __init__(self, path: Path, declared: Iterable[str] = ()) -> None:
+        """Reads what is there; `declared` are the ids of all tickets of the context, wherever they are written.
 
         Raises:
             BadTicket: a file is not one of ours; the message names it.
@@ -47,22 +49,36 @@ class Folder:
             for row in _rows(file):
                 self._days.setdefault(file.stem, {})[row["id"]] = row
                 self._where[row["id"]] = file.stem
+        self._spelled = {name.casefold(): name for name in self._where}
+        self._elsewhere = {name.casefold() for name in declared} - self._spelled.keys()
 
     def __len__(self) -> int:
         return len(self._where)
 
+    def check(self, row: Row) -> None:
+        """Raises BadTicket where the context, which holds each id once in whatever case, would be refused for it."""
+        key = row["id"].casefold()
+        if key in self._elsewhere:
+            raise BadTicket(f"ticket {row['id']} is written in the context by hand: change or remove it there")
+        if self._spelled.get(key, row["id"]) != row["id"]:
+            raise BadTicket(f"ticket {row['id']} is known as {self._spelled[key]}: send it so")
+
     def put(self, row: Row) -> bool:
-        """Keeps a ticket in its newest form; False where nothing of it is new.
+        """Keeps a ticket in its newest form; False where nothing of it is new, or it is older than what is known.
 
         Raises:
+            BadTicket: the context would be refused for it.
             OSError: the disk refuses; nothing is changed.
         """
+        self.check(row)
         day = self._where.get(row["id"], row["opened"][:10])
         rows = self._days.get(day, {})
-        if rows.get(row["id"]) == row:
+        known = rows.get(row["id"], {})
+        if known == row or row.get("updated", _NOW) < known.get("updated", ""):
             return False
         self._write(day, {**rows, row["id"]: row})
         self._where[row["id"]] = day
+        self._spelled[row["id"].casefold()] = row["id"]
         return True
 
     def _write(self, day: str, rows: dict[str, Row]) -> None:
@@ -74,6 +90,10 @@ class Folder:
             os.fsync(stream.fileno())
         partial.replace(self.path / f"{day}.json")
         self._days[day] = rows
+
+
+_NOW = "~"
+"""What bears no time of its change is taken for the newest: it sorts after every time."""
 
 
 def _rows(file: Path) -> list[Row]:
@@ -109,9 +129,14 @@ class Intake:
 
     async def _take(self, request: web.Request) -> web.Response:
         try:
-            body = await request.read()
+            async with asyncio.timeout(SLOWEST):
+                body = await request.read()
         except web.HTTPRequestEntityTooLarge:
             return _refused(413, f"more than {MOST_BYTES} bytes")
+        except TimeoutError:
+            return _refused(408, f"not all of it came within {SLOWEST:.0f} seconds")
+        except (OSError, web.RequestPayloadError) as error:  # nobody is left to hear the answer
+            return _refused(400, f"it broke off: {error!r}")
         if not self._trusted(request.headers, body):
             return _refused(401, "send Authorization: Bearer TOKEN, or X-Hub-Signature: sha256=HMAC of the body")
         form = self._forms.get(request.match_info.get("form", "auditwatch"))
@@ -119,6 +144,8 @@ class Intake:
             return _refused(404, f"no such form; there are {', '.join(self._forms)}")
         try:
             rows = self._read(body, form)
+            for row in rows:
+                self._folder.check(row)
         except BadTicket as error:
             log.warning("a ticket was refused: %s", error)
             return _refused(400, str(error))

@@ -6,16 +6,19 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from itertools import islice
+from typing import TypedDict
 
 import msgspec
 
 from audit.context import Context
 from audit.event import MICROSECONDS, AuditEvent, parse_rfc3339, rfc3339
 from audit.finding import Severity
+from audit.sessions import issued
 from detectors.terms import KINDS as TERMS
 from streams.deed import Deed
 from streams.detections import Detections
 from streams.replay import BATCH, Run
+from streams.sessions import Key, Link, Sessions, key_of
 
 GAP = 1_800 * MICROSECONDS
 """Deeds alike and no further apart are one line."""
@@ -31,8 +34,10 @@ class Deviation(msgspec.Struct, frozen=True):
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """A deed of somebody's, or one done to them: then `by` is whose. `name` is the account it was done under.
+    """A deed of somebody's, one done to them, or one done in a session they opened: then `by` is whose.
 
+    `name` is the account it was done under, `tied` the session they opened that it is known by. `issued` says how the
+    deed's own session came to be, `begins` that it is seen here first, `hands_out` which session the deed issued.
     `strangeness` is -log10 of the probability of such a deed for its actor; `new` names what the actor had not been
     seen with in 90 days; `alerts` are the ids of the alerts that rest on it.
     """
@@ -54,6 +59,10 @@ class Moment(msgspec.Struct, frozen=True):
     new: tuple[str, ...] = ()
     deviations: tuple[Deviation, ...] = ()
     alerts: tuple[str, ...] = ()
+    tied: str = ""
+    begins: bool = False
+    issued: str = ""
+    hands_out: str = ""
 
     @property
     def marked(self) -> bool:
@@ -96,13 +105,26 @@ def similar(name: str, seen: Iterable[str]) -> list[str]:
     return get_close_matches(name, known, 3, 0.6) or [each for each in known if name.lower() in each.lower()][:3]
 
 
-async def timeline(events: Iterable[AuditEvent], detections: Detections, who: str, since: int = 0) -> list[Moment]:
-    """The deeds of a principal, and those done to it, from `since` (µs) on; the events before teach what is usual."""
+async def timeline(
+    events: Iterable[AuditEvent], detections: Detections, who: str, since: int = 0, sessions: Sessions | None = None
+) -> list[Moment]:
+    """The deeds of a principal, and those done to it, from `since` (µs) on; the events before teach what is usual.
+
+    What was done in `sessions` that the principal opened is among them, though its actor is another.
+    """
+    known = Sessions() if sessions is None else sessions
     deeds: list[tuple[Moment, AuditEvent]] = []
+    begun: dict[Key, AuditEvent] = {}
 
     def watch(judged: Sequence[Deed]) -> None:
-        wanted = [deed for deed in judged if concerns(deed.event, who) and deed.event.time >= since]
-        deeds.extend((_moment(deed, who, detections), deed.event) for deed in wanted)
+        for deed in judged:
+            event, key = deed.event, key_of(deed.event)
+            tie = None if concerns(event, who) else known.opened(key, who)
+            if tie is None and not concerns(event, who):
+                continue
+            begun[key] = min(begun.get(key, event), event, key=_order)
+            if event.time >= since:
+                deeds.append((_moment(deed, who, detections, tie), event))
 
     run = Run(detections, witness=watch)
     await run.open()
@@ -114,11 +136,33 @@ async def timeline(events: Iterable[AuditEvent], detections: Detections, who: st
     for alert in run.result.alerts.values():
         for event in alert.event_ids:
             alerts[event].append(alert.id)
-    ordered = sorted(deeds, key=lambda each: each[1].time)
     return [
-        msgspec.structs.replace(moment, alerts=tuple(alerts[moment.id])) if moment.id in alerts else moment
-        for moment, _ in ordered
+        msgspec.structs.replace(
+            moment, alerts=tuple(alerts.get(moment.id, ())), **_of_session(event, known, begun[key_of(event)])
+        )
+        for moment, event in sorted(deeds, key=lambda each: each[1].time)
     ]
+
+
+def _order(event: AuditEvent) -> tuple[int, str]:
+    return event.time, event.id
+
+
+class _Session(TypedDict):
+    begins: bool
+    issued: str
+
+
+def _of_session(event: AuditEvent, sessions: Sessions, begun: AuditEvent) -> _Session:
+    chain = sessions.chain(key_of(event)) if event.session_id else ()
+    begins = bool(event.session_id) and event.id == begun.id
+    return {"begins": begins, "issued": _told(chain[0]) if chain else ""}
+
+
+def _told(link: Link) -> str:
+    """How a session was issued, in a few words."""
+    parent = f"session {link.parent} of {link.by}" if link.parent else link.by
+    return f"issued by {parent} ({link.action}, {link.time[:16]}Z)"
 
 
 def concerns(event: AuditEvent, who: str) -> bool:
@@ -138,7 +182,7 @@ def spells(moments: Iterable[Moment]) -> Iterator[Spell]:
         yield _spell(run)
 
 
-def _moment(deed: Deed, who: str, detections: Detections) -> Moment:
+def _moment(deed: Deed, who: str, detections: Detections, tie: Link | None) -> Moment:
     event = deed.event
     return Moment(
         id=event.id,
@@ -159,15 +203,17 @@ def _moment(deed: Deed, who: str, detections: Detections) -> Moment:
         deviations=tuple(
             Deviation(found.title, found.severity, found.reasons, found.explained) for found in deed.findings
         ),
+        tied=tie.session if tie else "",
+        hands_out=issued(event),
     )
 
 
 def _alike(one: Moment, other: Moment) -> bool:
-    if one.marked or other.marked:
+    if one.marked or other.marked or (other.begins and other.issued):
         return False
     same = all(
         getattr(one, field) == getattr(other, field)
-        for field in ("source", "by", "name", "action", "outcome", "source_ip")
+        for field in ("source", "by", "name", "action", "outcome", "source_ip", "tied")
     )
     return same and _kind(one) == _kind(other) and _micros(other) - _micros(one) <= GAP
 

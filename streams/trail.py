@@ -23,6 +23,7 @@ import numpy as np
 
 from audit.event import MICROSECONDS, AuditEvent, Principal, Resource, rfc3339
 from audit.finding import stable_id
+from audit.sessions import ISSUING_ACTIONS, ISSUING_RESOURCE
 from streams.packet import Packet
 
 DAY = 86_400 * MICROSECONDS
@@ -174,28 +175,48 @@ def standing(trail: Path, log: str, partition: int) -> Standing:
 
 
 def read(
-    trail: Path, since: int | None = None, until: int | None = None, user: str | None = None
+    trail: Path,
+    since: int | None = None,
+    until: int | None = None,
+    user: str | None = None,
+    sessions: Sequence[str] = (),
 ) -> Iterator[AuditEvent]:
     """Events with since <= time < until (microseconds) in order of (time, partition, offset, idx), one day in memory.
 
-    `trail` is its folder or one file of it. `user` keeps those whose actor or target has that principal id.
+    `trail` is its folder or one file of it. `user` keeps those whose actor or target has that principal id, and those
+    of the `sessions` of these ids.
 
     Raises:
         TrailError: a file cannot be read.
     """
-    where = {
-        '"time" >= make_timestamp(?)': since,
-        '"time" < make_timestamp(?)': until,
-        "(actor_id = ? OR target_id = ?)": user,
-    }
-    wanted = {clause: value for clause, value in where.items() if value is not None}
-    values = [value for clause, value in wanted.items() for _ in range(clause.count("?"))]
+    if user is None:
+        return _matching(trail, (since, until), "true", ())
+    theirs = "(actor_id = ? OR target_id = ? OR session_id IN (SELECT unnest(?::VARCHAR[])))"
+    return _matching(trail, (since, until), theirs, (user, user, list(sessions)))
+
+
+def handing_out(trail: Path, since: int | None = None, until: int | None = None) -> Iterator[AuditEvent]:
+    """The events that may hand out a session, as `read` gives them.
+
+    Raises:
+        TrailError: a file cannot be read.
+    """
+    wanted = "(list_contains(?, action) OR list_contains(?, resource_type))"
+    return _matching(trail, (since, until), wanted, (sorted(ISSUING_ACTIONS), [ISSUING_RESOURCE]))
+
+
+def _matching(
+    trail: Path, span: tuple[int | None, int | None], wanted: str, given: Sequence[object]
+) -> Iterator[AuditEvent]:
+    since, until = span
+    bounds = {'"time" >= make_timestamp(?)': since, '"time" < make_timestamp(?)': until}
+    times = {clause: value for clause, value in bounds.items() if value is not None}
     query = (
-        f"SELECT {_READ} FROM read_parquet(?, hive_partitioning=false) WHERE {' AND '.join(['true', *wanted])} "  # noqa: S608
+        f"SELECT {_READ} FROM read_parquet(?, hive_partitioning=false) WHERE {' AND '.join([*times, wanted])} "  # noqa: S608
         'ORDER BY "time", "partition", "offset", idx'
     )
     for files in [[str(trail)]] if trail.is_file() else _days(trail, since, until):
-        yield from _events(trail, query, [files, *values])
+        yield from _events(trail, query, [files, *times.values(), *given])
 
 
 def _events(trail: Path, query: str, values: Sequence[object]) -> Iterator[AuditEvent]:

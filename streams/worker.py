@@ -17,6 +17,7 @@ import faust
 from audit.finding import Version
 from streams.detections import Detections
 from streams.dispatch import Dispatch, now
+from streams.duties import Duties
 from streams.ending import told_to_end
 from streams.engine import NORMALISE, Engine
 from streams.health import Health
@@ -68,6 +69,35 @@ def build(
     withheld = Withheld(ledger, by_process("worker"), now)
     requests = Requests(engine.tell)
 
+    _read(app, engine, sources, adopt)
+
+    async def took(version: Version) -> None:
+        await running.took(version)
+        await requests.look(engine.detections, now())
+
+    @app.task
+    async def background() -> None:
+        await health.start()
+        await running.began()
+        duties = [engine.keep_rewinding(), *Duties(engine, ledger).all(), keep_tidy(), withheld.keep()]
+        duties.append(requests.look(engine.detections, now()))
+        if reload:
+            duties.append(keep_reloading(reload, engine.swap, engine.tell, now, took))
+        await asyncio.gather(*duties)
+
+    @app.on_before_shutdown.connect
+    async def closing(_app: Any, **_: Any) -> None:
+        await health.stop()
+        await engine.stop()
+        await withheld.tell()
+        await ledger.close()
+
+    return app
+
+
+def _read(app: App, engine: Engine, sources: Sequence[str], adopt: bool) -> None:
+    """An agent for each stage, over its topics."""
+
     async def work(stage: str, stream: Any) -> None:
         await engine.start(adopt)
         async for batch in _fresh(app, stream):
@@ -92,30 +122,6 @@ def build(
     @app.on_partitions_revoked.connect
     async def revoked(_app: Any, revoked: Any, **_: Any) -> None:
         engine.revoked()
-
-    async def took(version: Version) -> None:
-        await running.took(version)
-        await requests.look(engine.detections, now())
-
-    @app.task
-    async def background() -> None:
-        await health.start()
-        await running.began()
-        duties = [engine.keep_rewinding(), engine.keep_looking(), engine.keep_passing(), engine.keep_comparing()]
-        duties += [engine.keep_sharing(), engine.keep_watching(), keep_tidy(), withheld.keep()]
-        duties.append(requests.look(engine.detections, now()))
-        if reload:
-            duties.append(keep_reloading(reload, engine.swap, engine.tell, now, took))
-        await asyncio.gather(*duties)
-
-    @app.on_before_shutdown.connect
-    async def closing(_app: Any, **_: Any) -> None:
-        await health.stop()
-        await engine.stop()
-        await withheld.tell()
-        await ledger.close()
-
-    return app
 
 
 def build_dispatcher(settings: Settings, dispatch: Dispatch, kept: Kept) -> App:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.embedded import Broker, EmbeddedError, RedisServer
+from streams.child import EmbeddedError
+from streams.embedded import Broker, RedisServer
 from streams.kafka import ALERTS, DEADLETTER, EVENTS, FINDINGS, admin, incarnations
 from streams.settings import Settings
 

@@ -48,10 +48,16 @@ def activity(record: Mapping[str, Any], raw: bytes) -> AuditEvent:
         resource=_resource(properties, resource),
         source_ip=_address(record, properties, claims),
         user_agent=_text_of(properties, ("userAgent", "clientInfo", "userAgentHeader")),
-        session_id=text(properties.get("signInActivityId")),
+        session_id=_session(properties),
         account=_subscription(resource) or text(record.get("tenantId")),
         raw=raw,
     )
+
+
+def _session(properties: Mapping[str, Any]) -> str | None:
+    """The token of a Graph request, named by the sign-in it came of (`uniqueTokenIdentifier`); some logs pad it."""
+    token = text(properties.get("signInActivityId"))
+    return token.rstrip("=") or None if token else None
 
 
 def moment(value: object) -> int:

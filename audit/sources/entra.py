@@ -135,6 +135,7 @@ def _audit(record: Mapping[str, Any], body: Mapping[str, Any], raw: bytes) -> Au
         resource=_resource(targets),
         source_ip=address,
         user_agent=text(body.get("userAgent")) or _detail(body.get("additionalDetails"), "User-Agent"),
+        session_id=text(mapping(starter.get("linkableIdentifiers")).get("sessionId")),
         account=text(record.get("tenantId")),
         raw=raw,
     )

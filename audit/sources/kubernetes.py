@@ -130,4 +130,8 @@ def _created_name(record: Mapping[str, Any]) -> str | None:
 
 
 def _session(user: Mapping[str, Any]) -> str | None:
-    return text(first(mapping(user.get("extra")).get("authentication.kubernetes.io/credential-id")))
+    """The token, or on EKS the AWS session it stands for; a certificate (X509SHA256=) lasts long and is no session."""
+    extra = mapping(user.get("extra"))
+    token = text(first(extra.get("authentication.kubernetes.io/credential-id"))) or ""
+    key = text(first(extra.get("accessKeyId"))) or ""
+    return token if token.startswith("JTI=") else key if key.startswith("ASIA") else None

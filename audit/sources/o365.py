@@ -147,6 +147,7 @@ def _session(record: Mapping[str, Any]) -> str | None:
         text(mapping(record.get("AppAccessContext")).get("AADSessionId"))
         or text(record.get("SessionId"))
         or _named(sequence(record.get("DeviceProperties")), "SessionId")
+        or text(record.get("UserSessionId"))
     )
 
 

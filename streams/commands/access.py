@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -17,11 +17,14 @@ from rules.access_asked import SSO, WHOLE, Asked, asked_by_name
 from rules.access_compile import FOREVER, Holding
 from rules.access_finding import nearest, short_of
 from rules.declared import employment
+from rules.separation import duties_of
+from rules.separation_finding import words
 from streams.access_import_aws import Imported, from_aws
 from streams.access_import_k8s import from_k8s
 from streams.access_proposal import proposal
 from streams.access_report import Report, Tally
 from streams.access_show import page, text
+from streams.commands import access_grants
 from streams.commands.common import Unusable, config_option, settings_of, source_file, sources_line
 from streams.commands.out import counting, echo_json, out_path, output
 from streams.commands.rules.given import Moment, answers, context_option, logs_of, logs_options, now
@@ -31,6 +34,9 @@ from streams.load import declared
 @click.group()
 def command() -> None:
     """Compare the access the company declares with the access that is used."""
+
+
+command.add_command(access_grants.command)
 
 
 @command.command("report", epilog=sources_line, short_help="shadow access, unused grants, accounts left behind")
@@ -147,11 +153,11 @@ def explain_command(
     event = _event(user, what, now() if at is None else at, address)
     left = employment(table.person, event.time) == "ended"
     decision = AFTER_END if left else access.judge(table, what, event, {})
-    told = _told(access, table, what, decision, event)
+    why = [*_told(access, table, what, decision, event), *_apart(known, user, event.time)]
     if as_json:
-        echo_json({"decision": decision.kind, "why": told})
+        echo_json({"decision": decision.kind, "why": why})
     else:
-        click.echo("\n".join([decision.kind, *(f"  {plain(line, 300)}" for line in told)]))
+        click.echo("\n".join([decision.kind, *(f"  {plain(line, 300)}" for line in why)]))
     if decision.kind not in ("permitted", "break_glass"):
         raise click.exceptions.Exit(1)
 
@@ -216,6 +222,18 @@ def _told(access: Access, table: Table, what: Asked, decision: Decision, event: 
     first = [short_of(decision)] if decision.holding else [f"none of the roles of {table.person.id} allows it"]
     near = list(nearest(access, table.person.id, what))
     return [*first, *near, *dict.fromkeys(_held(holding) for holding in matches)]
+
+
+def _apart(known: Context, user: str, time: int) -> Iterator[str]:
+    """What the human behind an account holds together at a time (µs) that is to be kept apart."""
+    duties = duties_of(known)
+    for pair in duties.broken(user):
+        if pair.holds(time):
+            one = duties.exemption(pair.separation, pair.human, time)
+            excused = f"; excused until {rfc3339(one.until)[:10]} on {one.ticket}" if one else ""
+            apart, *held = words(pair)
+            yield f"separation of duties: {apart}{excused}"
+            yield from held
 
 
 def _held(holding: Holding) -> str:

@@ -19,7 +19,8 @@ from alerting.console import render
 from alerting.ledger_record import recorded
 from alerting.notifier import Receipt
 from alerting.plain import plain
-from alerting.store import AlertStore, Entry, RedisAlertStore
+from alerting.store import AlertStore, Entry
+from alerting.store_redis import RedisAlertStore
 from alerting.thread import line
 from audit.event import rfc3339
 from streams.commands.alerts_labels import labels_command

@@ -21,7 +21,7 @@ from audit.redact import redact
 from audit.sources import SOURCES
 from detectors.registry import RegistryError
 from rules.document import RuleErrors
-from streams.embedded import EmbeddedError
+from streams.child import EmbeddedError
 from streams.files import FileError
 from streams.kafka import KafkaProblem
 from streams.settings import Settings, SettingsError, load_settings

@@ -17,7 +17,9 @@ from alerting.intake import enqueue_lines
 from alerting.ledger_record import recorded
 from alerting.live import Live
 from alerting.slack import SlackNotifier
-from alerting.store import AlertStore, MemoryAlertStore, RedisAlertStore
+from alerting.store import AlertStore
+from alerting.store_memory import MemoryAlertStore
+from alerting.store_redis import RedisAlertStore
 from alerting.webhook import WebhookNotifier
 from streams.clicks import Current, listener_of
 from streams.commands.common import (
@@ -117,6 +119,7 @@ async def _deliver_lines(settings: Settings, path: str) -> None:
         "muted": done.muted,
         "put into digests": done.gathered,
         "explained": done.explained,
+        "only asked about": done.quiet,
         "due later": done.waiting,
     }
     also = "".join(f", {number} {word}" for word, number in kept.items() if number)

@@ -9,6 +9,7 @@ import click
 
 from alerting.plain import plain
 from audit.event import AuditEvent, rfc3339
+from streams.commands import identity_sessions
 from streams.commands.common import Unusable, config_option, settings_of, sources_line
 from streams.commands.out import counted, counting, echo_columns, echo_json, json_option
 from streams.commands.rules.given import answers, logs_of, logs_options
@@ -107,6 +108,9 @@ def explain_command(
         click.echo(f"  event {plain(event.id, 80)} of {rfc3339(event.time)}")
         for clue in clues_of(event, company):
             click.echo(f"  {plain(str(clue), 240)}")
+
+
+command.add_command(identity_sessions.command)
 
 
 def _show(found: Report) -> None:

@@ -104,7 +104,8 @@ def command(
             )
         if table:
             table.close()
-        told = sorted(result.alerts.values(), key=lambda alert: (alert.time, alert.id))
+        said = (*result.alerts.values(), *result.summaries.values())
+        told = sorted(said, key=lambda alert: (alert.time, alert.id))
         if alerts:
             write_lines(outs[alerts], map(to_line, told))
         else:
@@ -134,6 +135,11 @@ def _summary(result: Replay) -> str:
     text = f"{result.events} events, {len(result.findings)} findings, {len(result.alerts) - closed} alerts"
     if closed:
         text += f", {closed} more closed as explained"
+    if result.quiet:
+        text += f", {len(result.quiet)} more that only hold changes without paper (people may be asked for a reason)"
+    if result.summaries:
+        number = len(result.summaries)
+        text += f", {number} {'summary' if number == 1 else 'summaries'} of temporary access"
     if result.repeats:
         text += f", {result.repeats} events delivered twice and counted once"
     if result.observed:

@@ -15,7 +15,7 @@ from alerting.route import Routing
 from alerting.route_explain import Line, explain
 from alerting.route_read import RouteErrors, load_routes
 from alerting.route_time import day_of
-from alerting.store import RedisAlertStore
+from alerting.store_redis import RedisAlertStore
 from audit.event import parse_rfc3339
 from streams.commands.common import Unusable, config_option, problems, settings_of
 from streams.commands.out import echo_columns, echo_json, json_option

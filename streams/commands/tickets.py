@@ -61,7 +61,8 @@ def serve_command(config: Path | None, listen: str, folder: Path | None, forms: 
     with problems():
         people = Declared(settings.context, place)
         try:
-            intake = Intake(Folder(place), _forms(forms), settings.tickets_token, people.person)
+            ids = [ticket.id for ticket in people.now().declared.tickets]
+            intake = Intake(Folder(place, ids), _forms(forms), settings.tickets_token, people.person)
             asyncio.run(_serve(intake.app(), people, listen))
         except BadTicket as error:
             raise Unusable(str(error)) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from itertools import groupby
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from streams.commands.out import counted, counting, echo_columns, echo_json, jso
 from streams.commands.rules.given import Logs, Moment, answers, folder, logs_of
 from streams.load import load_detections
 from streams.loop import complete
+from streams.sessions import Sessions, key_of, named, sessions_of
 from streams.timeline import Moment as Deed
 from streams.timeline import NobodySuch, Spell, concerns, similar, spells, timeline, whose
 
@@ -39,6 +41,7 @@ DAY = 86_400 * MICROSECONDS
 )
 @click.option("--whole", is_flag=True, help="Read everybody's events, so that peers count as they do live. Slow.")
 @click.option("--marked", is_flag=True, help="Only what is out of the usual.")
+@click.option("--session", "session", metavar="ID", help="Only this session, and those issued from it.")
 @json_option
 def command(
     user: str,
@@ -53,6 +56,7 @@ def command(
     history: int,
     whole: bool,
     marked: bool,
+    session: str | None,
     as_json: bool,
 ) -> None:
     """Show what somebody did, and what was done to their accounts, in every source and under every name.
@@ -60,6 +64,9 @@ def command(
     USER is a person's id in the context, an e-mail, or a name in any system (a GitHub login, an ARN). What is alike
     is one line; what is out of the usual stands alone: findings, what was never seen of this user, strangeness.
     The past is judged again under today's rules, model and context, by the worker's own code.
+
+    What was done in a session that USER opened stands there too, whatever its name: a role session is its role's, and
+    the record that issued it says who assumed it.
 
     \b
     Examples:
@@ -78,9 +85,12 @@ def command(
             raise Unusable(str(error)) from error
         seen: Counter[str] = Counter()
         with counting("reading") as tick:
-            events = counted(_events(logs, None if whole else who, seen), tick)
-            moments = complete(timeline(events, detections, who, since or 0))
+            sessions = _sessions(logs)
+            events = counted(_events(logs, None if whole else who, sessions, seen), tick)
+            moments = complete(timeline(events, detections, who, since or 0, sessions))
         logs.complain()
+    if session is not None:
+        moments = _of_session(moments, sessions, session)
     if not moments:
         raise Unusable(_nothing(user, who, [*seen, *detections.context.people.by_id]))
     shown = [moment for moment in moments if moment.marked or not marked]
@@ -91,15 +101,40 @@ def command(
         _show(who, detections.context, moments, shown)
 
 
-def _events(logs: Logs, who: str | None, seen: Counter[str]) -> Iterator[AuditEvent]:
+def _sessions(logs: Logs) -> Sessions:
+    """Who opened which session, from a first look at the logs; standard input can be looked at only once."""
+    if logs.trail is not None:
+        return sessions_of(stored.handing_out(logs.trail, logs.since, logs.until))
+    return sessions_of(logs.events()) if logs.again else Sessions()
+
+
+def _events(logs: Logs, who: str | None, sessions: Sessions, seen: Counter[str]) -> Iterator[AuditEvent]:
     """The events to learn from and to show; `seen` counts whose there are (the trail finds its own by itself)."""
     if who is not None and logs.trail is not None:
-        yield from stored.read(logs.trail, logs.since, logs.until, user=who)
+        yield from stored.read(logs.trail, logs.since, logs.until, who, sessions.opened_by(who))
         return
     for event in logs.events():
         seen[event.actor.id] += 1
-        if who is None or concerns(event, who):
+        if not logs.again:
+            sessions.add(event)
+        if who is None or concerns(event, who) or sessions.opened(key_of(event), who):
             yield event
+
+
+def _of_session(moments: Sequence[Deed], sessions: Sessions, session: str) -> list[Deed]:
+    """The deeds in one session, and in those issued from it.
+
+    Raises:
+        Unusable: there is none.
+    """
+    found = [each for each in moments if sessions.within(named(each.source, each.session_id), session)]
+    if moments and not found:
+        ids = get_close_matches(session, {each.session_id for each in moments}, 3, 0.6)
+        hint = (
+            f"did you mean {' or '.join(plain(one, 80) for one in ids)}?" if ids else "`auditwatch identity sessions`"
+        )
+        raise Unusable(f"nothing was done in session {plain(session, 80)!r} by this user: {hint}")
+    return found
 
 
 def _nothing(user: str, who: str, known: Sequence[str]) -> str:
@@ -143,7 +178,7 @@ def _show_spell(span: Spell) -> None:
     thing = deed.resource if span.resources == 1 else f"{span.resources} resources"
     place = " ".join(filter(None, (deed.source_ip, deed.country)))
     outcome = deed.outcome if deed.outcome in ("failure", "denied") else ""
-    by = f"done by {deed.by}" if deed.by else ""
+    by = f"by a session they opened ({deed.session_id}): {deed.by}" if deed.tied else deed.by and f"done by {deed.by}"
     mark = "!" if deed.deviations or deed.alerts else "~" if deed.marked else " "
     cells = [plain(cell, 120) for cell in (what, outcome, thing, place, by) if cell]
     click.echo(f"{mark} {clock:12} {deed.source:11} {'  '.join(cells)}")
@@ -152,6 +187,8 @@ def _show_spell(span: Spell) -> None:
 
 
 def _remarks(deed: Deed) -> Iterator[str]:
+    if deed.begins and deed.issued:
+        yield f"session {plain(deed.session_id, 60)} begins: {plain(deed.issued, 200)}"
     if deed.marked and deed.new:
         yield f"never seen of this user: {', '.join(deed.new)}"
     if deed.unusual:

@@ -1,4 +1,5 @@
-"""People who go round a decision: an ended grant, a refused ticket, rights nobody declared, rights given to oneself.
+"""People who go round a decision: an ended grant, a refused ticket, rights nobody declared or given to oneself, duties
+that are to be kept apart.
 
 Opt-in, and drawn from a generator of their own: the organisation is the same without them. Computers, networks and
 hours are the person's own, so that nothing but who was allowed what can tell.
@@ -19,7 +20,7 @@ from streams.simulate.company import squads
 from streams.simulate.habits import things
 from streams.simulate.kubernetes import Object
 from streams.simulate.life import pod
-from streams.simulate.model import HOUR, MINUTE, Person, Seat, SimEvent
+from streams.simulate.model import DAY, HOUR, MINUTE, Person, Seat, SimEvent
 from streams.simulate.scene import Casting, Scene, Stage
 from streams.simulate.stories import Told, labelled
 from streams.simulate.words import ACCOUNTS, COMPANY
@@ -27,6 +28,10 @@ from streams.simulate.words import ACCOUNTS, COMPANY
 Deeds = Iterator[SimEvent]
 PER_HUNDRED = 1
 """How often each story is played for a hundred people; at least once."""
+_ENTRY, _RELEASE = "payment-entry", "payment-release"
+"""Two duties that are kept apart."""
+_RUN = "acorn-payments-exports/runs/today.csv"
+_PUT_OBJECT = Call("s3", "PutObject", "object")
 _ATTACH = Call("iam", "AttachRolePolicy", "role_grant")
 
 
@@ -181,6 +186,42 @@ def own_grant(scene: Scene) -> Deeds:
     yield github.session(_seat(scene)).event(scene.start, "git.push", f"{squad}-infra")
 
 
+def second_duty(scene: Scene) -> Deeds:
+    """An accountant who enters payments is let into the group that releases them, on an approved request."""
+    asking = scene.rng.choice(_accountants(scene.stage, scene.day))
+    _entrusted(scene, asking)
+    window = (scene.start - 15 * MINUTE, scene.start + 2 * HOUR)
+    scene.stage.paper.ticket(
+        "access", asking.id, _lead(scene, asking), window, subject=asking.id, system="okta", resource=_RELEASE
+    )  # fmt: skip
+    yield _joined(scene, asking, _RELEASE)
+
+
+def both_duties(scene: Scene) -> Deeds:
+    """Payments entered in Okta and released in AWS by one accountant, who was lent the second role on a ticket."""
+    _entrusted(scene, scene.person)
+    _granted(scene, "aws", _RELEASE, (scene.start - HOUR, scene.start + 7 * HOUR))
+    yield okta.session(_seat(scene)).sso(scene.start, scene.person, "Payment Entry")
+    yield scene.aws(_seat(scene)).call(scene.start + 7 * MINUTE, _PUT_OBJECT, _RUN)
+
+
+def _entrusted(scene: Scene, person: Person) -> None:
+    """Somebody has entered payments for a month; who does is not to release them."""
+    paper, since = scene.stage.paper, scene.start - 30 * DAY
+    if not paper.separation_of_duties:
+        paper.roles.append({"name": _ENTRY, "system": "okta", "apps": ["Payment Entry"]})
+        release = {"name": _RELEASE, "system": "aws", "account": "prod", "actions": [_PUT_OBJECT.action]}
+        paper.roles.append(release | {"resources": [_RUN.partition("/")[0]]})
+        row = {"name": "payments", "roles": [_ENTRY, _RELEASE], "reason": "nobody releases what they entered"}
+        paper.separation_of_duties.append(row)
+    if any((row["user"], row["role"]) == (person.id, _ENTRY) for row in paper.role_changes):
+        return
+    more = {"subject": person.id, "system": "okta", "resource": _ENTRY}
+    ticket = paper.ticket("access", person.id, _lead(scene, person), (since, since + DAY), **more)
+    row = {"user": person.id, "system": "okta", "role": _ENTRY, "effective": rfc3339(since), "ticket": ticket}
+    paper.role_changes.append(row)
+
+
 def _seat(scene: Scene) -> Seat:
     """The usual place in working hours, else home."""
     return scene.usual() if scene.stage.at_work(scene.person, scene.start) else scene.home()
@@ -233,8 +274,13 @@ def _granted(scene: Scene, system: str, role: str, span: tuple[int, int], grante
 
 
 def _ticket(scene: Scene, type_: str, window: tuple[int, int], **more: str) -> str:
-    approver = next(p.id for p in scene.stage.company.people if p.id != scene.person.id and p.title.endswith("Lead"))
+    approver = _lead(scene, scene.person)
     return scene.stage.paper.ticket(type_, scene.person.id, approver, window, subject=scene.person.id, **more)
+
+
+def _lead(scene: Scene, person: Person) -> str:
+    """Who approves what somebody asks for."""
+    return next(p.id for p in scene.stage.company.people if p.id != person.id and p.title.endswith("Lead"))
 
 
 def _reject(scene: Scene) -> None:
@@ -258,6 +304,10 @@ def _operators(stage: Stage, day: int) -> list[Person]:
 
 def _helpdesk(stage: Stage, day: int) -> list[Person]:
     return stage.employed(day, "it-helpdesk")
+
+
+def _accountants(stage: Stage, day: int) -> list[Person]:
+    return stage.employed(day, "finance")
 
 
 def _leads(stage: Stage, day: int) -> list[Person]:
@@ -286,4 +336,6 @@ CATALOGUE: tuple[Kind, ...] = (
     Kind("self_grant", "T1098.003", ("hard",), own_policy, Casting(_key_holders)),
     Kind("self_grant", "T1098.006", ("medium",), own_binding, Casting(_operators)),
     Kind("self_grant", "T1098", ("hard",), own_grant, Casting(_engineers)),
+    Kind("separation_broken", "T1098", ("hard",), second_duty, Casting(_helpdesk)),
+    Kind("separation_broken", "T1078", ("hard",), both_duties, Casting(_accountants)),
 )

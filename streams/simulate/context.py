@@ -58,14 +58,16 @@ _SERVICE_ROLES: tuple[Row, ...] = (
 def context(stage: Stage) -> Row:
     """The context file as a dictionary of lists, dictionaries and strings; its form is the README's."""
     paper = stage.paper
+    apart: Row = {"separation_of_duties": paper.separation_of_duties} if paper.separation_of_duties else {}
     everybody = [*stage.company.people, *stage.company.services.values()]
     return {
         "company": {"domain": DOMAIN, "github_org": COMPANY, "aws_accounts": dict(ACCOUNTS), "sensitive": SENSITIVE},
         "users": [_user(stage, person) for person in everybody],
-        "roles": list(_roles(len(stage.company.people))),
+        "roles": [*_roles(len(stage.company.people)), *paper.roles],
         "temporary_grants": paper.temporary_grants,
         "tickets": sorted(paper.tickets, key=lambda row: (row["opened"], row["id"])),
         "role_changes": paper.role_changes,
+        **apart,
         "oncall": paper.oncall,
         "pentest_windows": paper.pentest_windows,
         "ip_ranges": [

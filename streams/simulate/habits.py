@@ -95,7 +95,6 @@ RHYTHMS = {
 }
 KUBERNETES_TEAMS = frozenset(_KUBERNETES)
 GITHUB_TEAMS = frozenset({"engineering", "sre", "data", "security"})
-AWS_TEAMS = frozenset(_CALLS)
 CLUSTER_WIDE = frozenset({"nodes"})
 
 

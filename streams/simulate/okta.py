@@ -48,7 +48,6 @@ SUCCESS = Outcome()
 ALLOWED = Outcome("ALLOW", "Sign-on policy evaluation resulted in ALLOW")
 WRONG_PASSWORD = Outcome("FAILURE", "INVALID_CREDENTIALS")
 REFUSED_PUSH = Outcome("FAILURE", "User rejected Okta push verify")
-LOCKED = Outcome("FAILURE", "LOCKED_OUT")
 
 
 class Session(msgspec.Struct):

@@ -27,6 +27,8 @@ class Paperwork(msgspec.Struct):
     role_changes: list[Row] = []
     oncall: list[Row] = []
     pentest_windows: list[Row] = []
+    roles: list[Row] = []
+    separation_of_duties: list[Row] = []
     accesses: dict[str, list[Access]] = {}
 
     def ticket(self, type_: str, requester: str, approver: str, window: tuple[int, int], **more: str) -> str:

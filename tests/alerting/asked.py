@@ -45,8 +45,8 @@ def an_event_alert(number: int = 1, **changes: Any) -> Alert:
 
 
 def asking_routes(*rules: Asking, channel: str = "sec", **more: Any) -> Routing:
-    """One channel for all, and what is asked about (high ones, unless rules are given)."""
-    ask = rules or (Asking(When("high"), Span(WAIT)),)
+    """One channel for all, and what is asked about (high ones, which a yes closes, unless rules are given)."""
+    ask = rules or (Asking(When("high"), Span(WAIT), closes="critical"),)
     return Routing(Routes((Route(channel, **more),), ask=ask), KNOWN)
 
 

@@ -15,7 +15,9 @@ import msgspec
 import pytest
 
 from alerting.alert import Alert
-from alerting.store import AlertStore, MemoryAlertStore, RedisAlertStore
+from alerting.store import AlertStore
+from alerting.store_memory import MemoryAlertStore
+from alerting.store_redis import RedisAlertStore
 from audit.finding import RISK, Finding, Version, stable_id
 
 NOON = 1_769_860_800_000_000  # 2026-01-31T12:00:00Z

@@ -37,13 +37,39 @@ async def test_what_a_digest_names_already_is_only_noted(store: AlertStore) -> N
     (entry,) = await taken(store, 1)
     name = notice.digest_id("sec", NOON)
     await store.put(notice.digest(None, name, "sec", NOON, [entry.alert]))
-    await store.begin(entry.alert.id, Begun(name, NOON))
+    await store.begin(entry.alert.id, Begun(name, NOON), None)
     (doubtful,) = await taken(store, 1)
     await gather(store, [Gather(doubtful, "sec", NOON + HOUR)], NOON + 1)
     assert [one.alert.id for one in await store.due(10, NOON)] == [name]
     noted = await store.get(entry.alert.id)
     assert noted
     assert noted.receipt == Receipt(1, "low", "", name, NOON + 1)
+
+
+async def test_what_another_dispatcher_delivers_meanwhile_is_not_taken_from_it(store: AlertStore) -> None:
+    """Of four that were read, one is being posted by another since, one was; one was muted and has a message since."""
+    posted = Receipt(1, "low", "C1", "1.000001")
+    for number in (3, 4):
+        await store.put(an_alert(number, severity="low"))
+        await store.receipt(an_alert(number).id, Receipt(1, "low", "", "muted: m"))
+    entries = await taken(store, 1, 2, 3, 4)
+    await store.begin(an_alert(1).id, Begun("C1", NOON), None)
+    await store.receipt(an_alert(2).id, posted)
+    await store.receipt(an_alert(3).id, posted)
+    await gather(store, [Gather(entry, "sec", NOON) for entry in entries], NOON)
+    digest = await store.get(notice.digest_id("sec", NOON))
+    now = [await store.get(an_alert(number).id) for number in (1, 2, 3, 4)]
+    assert digest
+    assert digest.alert.count == 1
+    assert notice.holds(digest.alert, an_alert(4))
+    assert [entry and entry.receipt and entry.receipt.message_id for entry in now] == [
+        None,
+        posted.message_id,
+        posted.message_id,
+        digest.alert.id,
+    ]
+    assert now[0]
+    assert now[0].begun == Begun("C1", NOON)
 
 
 async def test_a_full_digest_has_a_second_part(store: AlertStore) -> None:

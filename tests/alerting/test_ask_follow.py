@@ -20,7 +20,8 @@ from alerting.notifier import Receipt, WrongChannel
 from alerting.route import Route, Routes, Routing, Step
 from alerting.route_time import Span
 from alerting.staff import Staff
-from alerting.store import AlertStore, MemoryAlertStore
+from alerting.store import AlertStore
+from alerting.store_memory import MemoryAlertStore
 from alerting.when import When
 from tests.alerting.asked import ALICE, BOB, CAROL, COMPANY, KNOWN, MINUTE, a_click, an_event_alert, asking_routes
 from tests.alerting.conftest import NOON, Clock, an_alert

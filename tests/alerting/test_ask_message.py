@@ -22,7 +22,8 @@ from alerting.case import Case
 from alerting.interaction import clicks
 from alerting.slack import SlackNotifier
 from alerting.staff import Staff
-from alerting.store import AlertStore, MemoryAlertStore
+from alerting.store import AlertStore
+from alerting.store_memory import MemoryAlertStore
 from tests.alerting.asked import ALICE, BOB, COMPANY, MINUTE, WAIT, an_event_alert, asking_routes
 from tests.alerting.clicking import payload
 from tests.alerting.conftest import NOON, Clock

@@ -3,18 +3,19 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import msgspec
 import pytest
 
 from alerting.alert import Alert
 from alerting.ask import Asked
-from alerting.ask_who import STOLEN, THROUGH, WAIT, Asking, asking_of, doubt, people, slack_id
+from alerting.ask_who import STOLEN, THROUGH, WAIT, Asking, asking_of, doubt, overseers, people, slack_id
 from alerting.route import Routing
 from alerting.route_explain import explain
 from alerting.route_read import RouteErrors, read_routes
 from alerting.when import Known, When, facts_of
 from audit.brief import EventBrief
 from audit.context import Context
-from audit.context_schema import Declared, Person
+from audit.context_schema import Declared, Moment, Person, Ticket
 from tests.alerting.asked import ALICE, BOB, CAROL, COMPANY, KNOWN, MINUTE, an_event_alert, asking_routes
 from tests.alerting.conftest import NOON, a_finding
 
@@ -165,7 +166,7 @@ ask:
 """
     first, second = read_routes(text, "routes.yml", NOON).ask
     assert (first.name, first.when, first.wait) == ("admins", When("high", tags=("T1098",)), 15 * MINUTE)
-    assert (first.through, first.closes, second.closes) == (("slack", "okta"), "high", "critical")
+    assert (first.through, first.closes, second.closes) == (("slack", "okta"), "high", "medium")
     assert (second.wait, second.through) == (WAIT, THROUGH)
 
 
@@ -185,3 +186,31 @@ def test_mistakes_in_it_are_placed(line: str, complaint: str) -> None:
 
 def test_an_outbox_that_is_forgotten_asks_nobody() -> None:
     assert asking_routes().routes.at_once().ask == ()
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        ("", ["bob"]),
+        ("acc-1", ["bob", "carol"]),
+        ("ACC-2", ["bob"]),
+        ("ACC-3", ["bob"]),
+        ("ACC-4", ["bob"]),
+        ("ACC-9", ["bob"]),
+    ],
+)
+def test_who_hears_what_was_said(named: str, told: list[str]) -> None:
+    """The manager, and the approver of a declared ticket: another one than the person, whom Slack knows."""
+    approvers = {"ACC-1": "carol", "ACC-2": "alice", "ACC-3": "erin", "ACC-4": "bob"}
+    tickets = tuple(Ticket(id=id, type="access", opened=Moment(0), approver=who) for id, who in approvers.items())
+    company = Context(msgspec.structs.replace(COMPANY.declared, tickets=tickets))
+    assert [one.person for one in overseers(an_event_alert(), company, "alice", named)] == told
+    assert "bob" not in [one.person for one in overseers(an_event_alert(), company, "bob", named)], "who said it"
+
+
+def test_a_quiet_alert_is_asked_about_where_its_detections_are_named() -> None:
+    facts = facts_of(an_event_alert(), KNOWN)
+    broad, named = Asking(When("low")), Asking(When("low", detections=("r-*",)))
+    assert asking_of([broad, named], facts) is broad
+    assert asking_of([broad, named], facts, quiet=True) is named
+    assert asking_of([broad], facts, quiet=True) is None

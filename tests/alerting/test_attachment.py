@@ -14,7 +14,8 @@ from alerting.evidence import document
 from alerting.notifier import Begun, Gone, Permanent, Receipt, Retry
 from alerting.pauses import Pauses
 from alerting.slack import SlackNotifier
-from alerting.store import AlertStore, Entry, MemoryAlertStore
+from alerting.store import AlertStore, Entry
+from alerting.store_memory import MemoryAlertStore
 from audit.brief import EventBrief
 from tests.alerting.conftest import NOON, SECOND, Clock, a_finding, an_alert
 from tests.alerting.slack_server import TOKEN, SlackServer
@@ -88,10 +89,20 @@ async def test_an_upload_that_was_begun_is_never_made_again(store: AlertStore, c
     """Killed in the middle: there may be a file."""
     notifier = Threads()
     entry = await prepared(store, hand(store, notifier, clock))
-    await store.begin(entry.alert.id, Begun("C1", clock()))
+    await store.begin(entry.alert.id, Begun("C1", clock()), None)
     assert "not known" in await bring(store, notifier, await again(store, entry), clock())
     assert notifier.files == []
     assert (await again(store, entry)).receipt
+
+
+async def test_of_two_who_read_the_same_notice_one_brings_the_file(store: AlertStore, clock: Clock) -> None:
+    first, second = Threads(), Threads()
+    entry = await prepared(store, hand(store, first, clock))
+    assert [await bring(store, notifier, entry, clock()) for notifier in (first, second)] == [
+        "",
+        "another dispatcher brings it",
+    ]
+    assert (len(first.files), second.files) == (1, [])
 
 
 async def test_it_waits_until_its_message_is_left_alone_but_not_for_ever(store: AlertStore, clock: Clock) -> None:
@@ -156,6 +167,7 @@ async def test_what_has_gone_or_fails_for_ever_stays_away(store: AlertStore, clo
     entry = await prepared(store, files)
     await files.deliver(msgspec.structs.replace(entry, failures=MOST_FAILURES), "C1")
     assert (await again(store, entry)).receipt == Receipt(1, "low", "", "left", clock())
+    await store.lost(entry.alert.id)
     assert "gone" in await bring(store, Threads(Gone("x")), entry, clock())
     await store.lost(an_alert().id)
     assert "no message" in await bring(store, Threads(), entry, clock())

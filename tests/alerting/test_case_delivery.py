@@ -14,7 +14,7 @@ from alerting.attachment import is_attachment
 from alerting.case import Action, Case, Step
 from alerting.casework import advance
 from alerting.dispatcher import run
-from alerting.store import RedisAlertStore
+from alerting.store_redis import RedisAlertStore
 from tests.alerting.conftest import an_alert
 from tests.alerting.slack_server import TOKEN
 from tests.alerting.test_delivery import ByOwner, Failing, now

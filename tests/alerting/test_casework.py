@@ -9,7 +9,8 @@ from alerting.case import Case, Refused, Step
 from alerting.casework import HOUR, MOST_HOURS, SNOOZE_HOURS, Casework, advance
 from alerting.interaction import Answer, Click, value_of
 from alerting.staff import Staff
-from alerting.store import AlertStore, Entry, MemoryAlertStore
+from alerting.store import AlertStore, Entry
+from alerting.store_memory import MemoryAlertStore
 from audit.context import EMPTY
 from tests.alerting.clicking import ALICE, BOB, CAROL, STRANGER, company
 from tests.alerting.conftest import NOON, SECOND, Clock, an_alert

@@ -14,7 +14,7 @@ import pytest
 from alerting.alert import Alert
 from alerting.dispatcher import run
 from alerting.slack import SlackNotifier
-from alerting.store import RedisAlertStore
+from alerting.store_redis import RedisAlertStore
 from audit.finding import SEVERITIES
 from tests.alerting.conftest import SECOND, an_alert
 from tests.alerting.slack_server import TOKEN, SlackServer

@@ -6,10 +6,13 @@ import pytest
 
 from alerting.alert import Alert
 from alerting.case import Case
-from alerting.dispatcher import MEND, POLL, Delivered, run
+from alerting.courier import MEND
+from alerting.dispatcher import POLL, run
+from alerting.live import Delivered
 from alerting.notifier import Gone, Permanent, Receipt, Retry, WrongChannel
 from alerting.pauses import LONGEST
-from alerting.store import AlertStore, Entries, MemoryAlertStore, StoreUnavailable
+from alerting.store import AlertStore, Entries, StoreUnavailable
+from alerting.store_memory import MemoryAlertStore
 from tests.alerting.conftest import NOON, SECOND, Clock, an_alert
 from tests.alerting.scripted import Scripted, drained, filled
 

@@ -16,7 +16,8 @@ from alerting.doubts import unanswered
 from alerting.live import Delivered
 from alerting.notifier import Begun, Permanent, Receipt, Retry
 from alerting.slack import CLOCKS_APART, SlackNotifier
-from alerting.store import AlertStore, Before, Entries, Failure, MemoryAlertStore
+from alerting.store import AlertStore, Entries, Failure
+from alerting.store_memory import MemoryAlertStore
 from tests.alerting.conftest import HOUR, NOON, SECOND, Clock, an_alert
 from tests.alerting.scripted import Scripted, Seen, drained, filled
 from tests.alerting.slack_server import TOKEN, SlackServer
@@ -47,7 +48,7 @@ class Fragile(MemoryAlertStore):
         await super().receipt(alert_id, receipt)
         self._perhaps("after receipt")
 
-    async def begin(self, alert_id: str, begun: Begun, before: Before = "whatever") -> bool:
+    async def begin(self, alert_id: str, begun: Begun, before: Begun | None) -> bool:
         self._perhaps("begin")
         began = await super().begin(alert_id, begun, before)
         self._perhaps("after begin")

@@ -12,7 +12,8 @@ from alerting.casework import advance
 from alerting.evidence import Evidence, document
 from alerting.notifier import Permanent, Receipt, Retry
 from alerting.slack import SlackNotifier
-from alerting.store import Entry, MemoryAlertStore
+from alerting.store import Entry
+from alerting.store_memory import MemoryAlertStore
 from tests.alerting.conftest import NOON, an_alert
 from tests.alerting.slack_server import TOKEN, SlackServer
 

@@ -8,7 +8,8 @@ from alerting.alert import to_line
 from alerting.console import ConsoleNotifier
 from alerting.dispatcher import Delivered
 from alerting.intake import enqueue_lines
-from alerting.store import AlertStore, MemoryAlertStore
+from alerting.store import AlertStore
+from alerting.store_memory import MemoryAlertStore
 from tests.alerting.conftest import Clock, an_alert
 from tests.alerting.scripted import drained
 

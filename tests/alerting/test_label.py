@@ -16,7 +16,8 @@ from alerting.label_store import MemoryLabels, arguments, read
 from alerting.notice import escalations
 from alerting.route import Route, Step
 from alerting.route_time import Span
-from alerting.store import AlertStore, RedisAlertStore
+from alerting.store import AlertStore
+from alerting.store_redis import RedisAlertStore
 from audit.event import MICROSECONDS
 from tests.alerting.asked import ALICE
 from tests.alerting.conftest import NOON, SECOND, a_finding, an_alert

@@ -8,17 +8,17 @@ from collections import Counter
 
 import pytest
 
-from alerting import dispatcher, lease
+from alerting import dispatcher, lease, slack, webhook
 from alerting.alert import Alert
 from alerting.case import Case
 from alerting.dispatcher import run
-from alerting.lease import LEASE, Lease
+from alerting.lease import CALL, LEASE, Lease
 from alerting.live import Delivered
 from alerting.notifier import Begun, Receipt
 from alerting.route import Route, Routes, Routing
 from alerting.route_time import DayTime, Quiet, Zone
-from alerting.slack import TIMEOUT
-from alerting.store import AlertStore, Entries, MemoryAlertStore, StoreUnavailable
+from alerting.store import AlertStore, Entries, StoreUnavailable
+from alerting.store_memory import MemoryAlertStore
 from tests.alerting.conftest import NOON, SECOND, Clock, an_alert
 from tests.alerting.scripted import Scripted, filled
 
@@ -52,8 +52,8 @@ async def deliver(store: AlertStore, notifier: Scripted, owner: str, stop: async
     return await asyncio.wait_for(running, 20)
 
 
-def test_no_call_to_slack_outlasts_it() -> None:
-    assert LEASE > TIMEOUT
+def test_no_call_outlasts_it() -> None:
+    assert LEASE > CALL >= max(slack.TIMEOUT, webhook.TIMEOUT)
 
 
 async def test_two_at_once_deliver_each_alert_once(store: AlertStore, caplog: pytest.LogCaptureFixture) -> None:
@@ -69,7 +69,7 @@ async def test_two_at_once_deliver_each_alert_once(store: AlertStore, caplog: py
 async def test_without_a_lease_the_beginnings_alone_keep_two_apart(store: AlertStore) -> None:
     class Lax(Lease):
         async def hold(self) -> bool:
-            self.until = self.clock() + SECOND
+            self.until = self.clock() + 60 * SECOND
             return True
 
     await filled(store, *ALERTS)
@@ -139,8 +139,8 @@ async def test_a_frozen_dispatcher_that_wakes_gives_way(clock: Clock) -> None:
             await self.thaw("due")
             return entries
 
-        async def begin(self, alert_id: str, begun: Begun, before: object = "whatever") -> bool:
-            began = await super().begin(alert_id, begun, before)  # type: ignore[arg-type]
+        async def begin(self, alert_id: str, begun: Begun, before: Begun | None) -> bool:
+            began = await super().begin(alert_id, begun, before)
             await self.thaw("begin")
             return began
 
@@ -159,15 +159,67 @@ async def test_it_says_once_that_it_waits_and_once_that_it_is_its_turn(caplog: p
     mine = Lease(store, "me", clock)
     caplog.set_level("INFO")
     assert await store.hold("other", 3.0, clock())
-    assert [await mine.hold(), await mine.hold(), mine.lasts()] == [False, False, False]
+    assert [await mine.hold(), await mine.hold(), await mine.sure()] == [False, False, False]
     clock.now += 3 * SECOND
-    assert [await mine.hold(), await mine.hold(), mine.lasts()] == [True, True, True]
+    assert [await mine.hold(), await mine.hold(), await mine.sure()] == [True, True, True]
     assert [record.message.partition(":")[0] for record in caplog.records] == [
         "another dispatcher delivers from this outbox",
         "delivering now",
     ]
     clock.now += round(lease.LEASE * SECOND)
-    assert not mine.lasts()
+    assert not await mine.sure()
+
+
+async def test_a_call_begins_only_where_the_lease_lasts_as_long_without_a_gap() -> None:
+    clock = Clock()
+
+    class Slow(MemoryAlertStore):
+        asked, delay = 0, 0
+
+        async def hold(self, owner: str, seconds: float, now: int) -> bool:
+            self.asked += 1
+            clock.now += self.delay
+            return await super().hold(owner, seconds, now)
+
+    store = Slow()
+    mine = Lease(store, "me", clock)
+    assert await mine.hold()
+    clock.now += round((LEASE - CALL - 0.1) * SECOND)
+    assert (await mine.sure(), store.asked) == (True, 1)
+    clock.now += SECOND
+    assert (await mine.sure(), store.asked) == (True, 2), "little was left: renewed"
+    clock.now += round(LEASE * SECOND)
+    assert (await mine.sure(), store.asked) == (False, 2), "it ran out: nobody knows who had it since"
+    assert await mine.hold()
+    clock.now += round((LEASE - 1) * SECOND)
+    store.delay = 2 * SECOND
+    assert not await mine.sure(), "it ran out before the answer was there"
+
+
+async def test_a_frozen_dispatcher_writes_nothing_old_over_a_message(clock: Clock) -> None:
+    """Frozen before an edit: the heir has shown a newer revision meanwhile."""
+
+    class Freezing(MemoryAlertStore):
+        frozen = False
+
+        async def due(self, limit: int, now: int) -> Entries:
+            entries = await super().due(limit, now)
+            if self.frozen:
+                self.frozen = False
+                clock.now += 60 * SECOND
+                await self.put(an_alert(0, revision=3))
+                await run(self, heir, clock=clock, sleep=clock.sleep, stop=asyncio.Event(), drain=True, owner="heir")
+            return entries
+
+    store, heir, mine = Freezing(), Scripted(clock), Scripted(clock)
+    await filled(store, an_alert(0))
+    turn = {"clock": clock, "sleep": clock.sleep, "stop": asyncio.Event(), "drain": True}
+    await run(store, mine, owner="frozen", **turn)  # type: ignore[arg-type]
+    await store.put(an_alert(0, revision=2))
+    store.frozen = True
+    await run(store, mine, owner="frozen", **turn)  # type: ignore[arg-type]
+    assert [revision for _, revision, _ in mine.shown] == [1]
+    assert [revision for _, revision, _ in heir.shown] == [3]
 
 
 async def test_a_store_that_is_away_when_it_ends_is_no_trouble() -> None:

@@ -12,7 +12,8 @@ from alerting.interaction import Answer, Click
 from alerting.ledger import NO_LEDGER, Decision
 from alerting.ledger_record import came, recorded, told_of, witnessed
 from alerting.notifier import Receipt, Retry
-from alerting.store import AlertStore, Entry, Failure, MemoryAlertStore
+from alerting.store import AlertStore, Entry, Failure
+from alerting.store_memory import MemoryAlertStore
 from tests.alerting.conftest import NOON, Clock, a_finding, an_alert
 
 

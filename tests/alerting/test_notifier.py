@@ -19,7 +19,7 @@ from alerting.notifier import Notifier, Permanent, Retry
 from alerting.route import Route, Step
 from alerting.route_time import Span
 from alerting.slack import SlackNotifier
-from alerting.store import MemoryAlertStore
+from alerting.store_memory import MemoryAlertStore
 from alerting.webhook import WebhookNotifier
 from tests.alerting.conftest import HOUR, NOON, Clock, an_alert
 from tests.alerting.hostile import hostile_alerts

@@ -37,7 +37,7 @@ def made(number: int, hours: float = 0, **changes: Any) -> Finding:
 drafts: st.SearchStrategy[dict[str, Any]] = st.builds(
     dict,
     hours=st.floats(0, 39, allow_nan=False),
-    detection=st.sampled_from(["r1", "r2", "r3", "anomaly"]),
+    detection=st.sampled_from(["r1", "r2", "r3", "anomaly", "change.handover"]),
     severity=st.sampled_from(["low", "low", "medium", "high", "critical"]),
     risk=st.integers(0, 60),
     event_ids=st.lists(st.sampled_from(["e1", "e2", "e3", "e4"]), max_size=3).map(tuple),

@@ -71,3 +71,13 @@ def test_what_is_not_known_is_said() -> None:
     known = {line.name: line.why for line in explain(an_alert(), Routing(), NOON) if line.what == "alert"}
     assert known["teams"] == known["sources"] == known["resources"] == "not known"
     assert known["tags"] == "T1078.004"
+
+
+def test_of_a_quiet_alert_nobody_is_told_and_only_who_is_named_is_asked() -> None:
+    ask = "ask: [{when: {severity: low}}, {name: changes, when: {detections: [r-root-login]}}]\n"
+    routing = Routing(read_routes(f"routes: [{{channel: sec}}]\n{ask}".encode(), "r", NOON))
+    loud, quiet = (list(explain(an_alert(quiet=quiet), routing, NOON)) for quiet in (False, True))
+    assert [line.what for line in quiet if line not in loud] == ["not told"]
+    unnamed = Routing(read_routes(b"ask: [{when: {severity: low}}]\n", "r", NOON))
+    assert not [line for line in explain(an_alert(quiet=True), unnamed, NOON) if "ask" in line.what]
+    assert [line for line in explain(an_alert(), unnamed, NOON) if "ask" in line.what]

@@ -19,7 +19,8 @@ from alerting.notifier import Receipt
 from alerting.route import Digest, Route, Routes, Routing, Step
 from alerting.route_time import DayTime, Quiet, Span, Zone
 from alerting.slack import SlackNotifier
-from alerting.store import AlertStore, MemoryAlertStore
+from alerting.store import AlertStore
+from alerting.store_memory import MemoryAlertStore
 from alerting.when import When
 from audit.context_schema import End
 from audit.finding import Severity

@@ -200,7 +200,7 @@ async def test_blocks_slack_refuses_go_as_text(server: SlackServer, notifier: Sl
     assert len(post["text"].encode()) < 4000
 
 
-@pytest.mark.parametrize("code", ["msg_too_long", "metadata_too_large"])
+@pytest.mark.parametrize("code", ["msg_too_long", "msg_blocks_too_long"])
 async def test_what_is_too_long_for_slack_goes_as_text(server: SlackServer, notifier: SlackNotifier, code: str) -> None:
     server.plan.append(code)
     first = await notifier.deliver(an_alert(), "C1", None)
@@ -210,6 +210,23 @@ async def test_what_is_too_long_for_slack_goes_as_text(server: SlackServer, noti
     (post,) = server.posts
     assert (post["blocks"], "Grew" in post["text"]) == ([], True)
     assert set(await notifier.find({an_alert().id}, "C1", NOON)) == {an_alert().id}, "its metadata still finds it"
+
+
+async def test_metadata_slack_refuses_stays_out_and_the_message_is_whole(
+    server: SlackServer, notifier: SlackNotifier
+) -> None:
+    server.plan.append("metadata_too_large")
+    first = await notifier.deliver(an_alert(), "C1", None)
+    (post,) = server.posts
+    assert post["blocks"]
+    assert "metadata" not in post
+    server.plan.extend(["metadata_too_large", "msg_too_long"])
+    await notifier.deliver(an_alert(revision=2, title="Grew"), "C1", first)
+    (post,) = server.posts
+    assert (post["blocks"], "Grew" in post["text"]) == ([], True)
+    server.plan.extend(["metadata_too_large", "metadata_too_large"])
+    with pytest.raises(Permanent, match="metadata_too_large"):
+        await notifier.deliver(an_alert(2), "C1", None)
 
 
 async def test_text_slack_refuses_too_is_not_tried_for_ever(server: SlackServer, notifier: SlackNotifier) -> None:

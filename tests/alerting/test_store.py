@@ -9,26 +9,21 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from redis.asyncio import Redis
 
+from alerting import store_memory, store_redis
 from alerting.alert import Alert
 from alerting.case import Case, transition
 from alerting.notifier import Begun, Receipt
-from alerting.store import (
-    DELIVERED_KEPT,
-    SPENT_KEPT,
-    AlertStore,
-    Entry,
-    Failure,
-    MemoryAlertStore,
-    RedisAlertStore,
-    StoreUnavailable,
-)
+from alerting.store import AlertStore, Entry, Failure
+from alerting.store_memory import MemoryAlertStore
+from alerting.store_redis import RedisAlertStore
 from tests.alerting.conftest import NOON, SECOND, an_alert
+
+MESSAGE = "1769860800.000100"
 
 
 def shown(alert: Alert, at: int = NOON, **more: int) -> Receipt:
-    return Receipt(alert.revision, alert.severity, "C1", "1769860800.000100", at, **more)
+    return Receipt(alert.revision, alert.severity, "C1", MESSAGE, at, **more)
 
 
 async def ids(store: AlertStore, now: int = NOON) -> list[str]:
@@ -189,7 +184,20 @@ async def test_concurrent_puts_keep_the_highest_revision(store: AlertStore) -> N
 steps = st.lists(
     st.tuples(
         st.sampled_from(
-            ["put", "receipt", "failed", "unsure", "postpone", "wake", "begin", "begin anew", "lost", "step", "told"]
+            [
+                "put",
+                "receipt",
+                "failed",
+                "unsure",
+                "postpone",
+                "wake",
+                "begin",
+                "begin anew",
+                "lost",
+                "lost another",
+                "step",
+                "told",
+            ]
         ),
         st.integers(1, 3),
         st.integers(1, 4),
@@ -220,12 +228,14 @@ def test_memory_and_redis_agree_on_any_story(redis_port: int, story: list[tuple[
                     await store.failed(alert.id, revision, Failure("x", NOON + delay, unsure=True))
                 case "begin":
                     begun = Begun("C1", NOON + delay)
-                    answers.append(await store.begin(alert.id, begun))
+                    answers.append(await store.begin(alert.id, begun, None))
                 case "begin anew":
                     before = Begun("C1", NOON + delay) if delay else None
                     answers.append(await store.begin(alert.id, Begun("C2", NOON + revision), before))
                 case "lost":
                     await store.lost(alert.id)
+                case "lost another":
+                    await store.lost(alert.id, Receipt(1, "low", "C1" if delay else "C2", MESSAGE))
                 case "postpone":
                     await store.postpone(alert.id, NOON + delay)
                 case "wake":
@@ -249,61 +259,13 @@ def test_memory_and_redis_agree_on_any_story(redis_port: int, story: list[tuple[
     assert asyncio.run(on_redis()) == asyncio.run(play(MemoryAlertStore()))
 
 
-async def test_memory_forgets_the_oldest_delivered_only() -> None:
-    store = MemoryAlertStore(delivered_kept=2)
-    for number in range(5):
-        await store.put(an_alert(number))
-    for number in range(4):
-        await store.receipt(an_alert(number).id, shown(an_alert(number)))
-    assert [entry.alert for entry in await store.list(10)] == [an_alert(4), an_alert(3), an_alert(2)]
-
-
-async def test_redis_lets_only_the_delivered_expire(redis_store: RedisAlertStore) -> None:
-    alert, key = an_alert(), f"{{test}}:alert:{an_alert().id}"
-    await redis_store.put(alert)
-    assert await redis_store._client.ttl(key) == -1
-    await redis_store.receipt(alert.id, shown(alert))
-    assert DELIVERED_KEPT - 10 < await redis_store._client.ttl(key) <= DELIVERED_KEPT
-    await redis_store.put(an_alert(revision=2))
-    assert await redis_store._client.ttl(key) == -1
-
-
-async def test_redis_forgets_what_has_expired_from_its_index(redis_store: RedisAlertStore) -> None:
-    for number in range(50):
-        await redis_store.put(an_alert(number))
-    gone = [f"{{test}}:alert:{an_alert(number).id}" for number in range(45)]
-    await redis_store._client.delete(*gone)
-    assert len(await redis_store.list(100)) == 5
-    for number in range(100, 200):
-        await redis_store.put(an_alert(number))
-    assert await redis_store._client.zcard("{test}:index") < 150
-
-
-async def test_redis_outlives_its_client(redis_store: RedisAlertStore, redis_port: int) -> None:
-    await redis_store.put(an_alert())
-    other = RedisAlertStore.connect(f"redis://127.0.0.1:{redis_port}/0", prefix="test")
-    assert await ids(other) == [an_alert().id]
-    await other.close()
-
-
-async def test_without_redis_the_store_says_so() -> None:
-    store = RedisAlertStore.connect("redis://127.0.0.1:1/0")
-    with pytest.raises(StoreUnavailable, match="AUDITWATCH_REDIS"):
-        await store.put(an_alert())
-
-
-def test_a_client_that_decodes_is_refused() -> None:
-    with pytest.raises(ValueError, match="decode_responses"):
-        RedisAlertStore(Redis(decode_responses=True))
-
-
 async def test_a_notice_is_delivered_as_an_alert_is_and_not_listed(store: AlertStore) -> None:
     digest = an_alert(1, id="digest:1", entity="channel:C1")
     assert await store.put(digest)
     assert not await store.put(digest)
     await store.put(an_alert(2))
     assert {entry.alert.id for entry in await store.due(10, NOON)} == {"digest:1", an_alert(2).id}
-    await store.begin("digest:1", Begun("C1", NOON))
+    await store.begin("digest:1", Begun("C1", NOON), None)
     await store.receipt("digest:1", shown(digest))
     assert await ids(store) == [an_alert(2).id]
     assert [entry.alert.id for entry in await store.list(10)] == [an_alert(2).id]
@@ -337,10 +299,37 @@ async def test_of_two_who_read_the_same_entry_one_begins(store: AlertStore) -> N
     assert entry.begun in (first, second)
     assert not await store.begin(alert.id, third, None)
     assert await store.begin(alert.id, third, entry.begun)
-    assert await store.begin(alert.id, first), "whatever there was"
     await store.receipt(alert.id, shown(alert))
     assert not await store.begin(alert.id, second, None)
-    assert not await store.begin(alert.id, second)
+    assert not await store.begin(alert.id, second, third)
+
+
+async def test_only_the_receipt_of_the_message_that_is_gone_is_forgotten(store: AlertStore) -> None:
+    alert = an_alert()
+    await store.put(alert)
+    await store.lost(alert.id, shown(alert))
+    await store.receipt(alert.id, shown(alert))
+    await store.lost(alert.id, msgspec.structs.replace(shown(alert), message_id="another"))
+    await store.lost(alert.id, msgspec.structs.replace(shown(alert), channel="another"))
+    assert await ids(store) == []
+    await store.lost(alert.id, shown(alert, case_version=7))
+    assert await store.due(10, NOON) == [Entry(alert)]
+
+
+async def test_what_is_owed_is_kept_until_it_is_paid_and_not_without_end(
+    store: AlertStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await store.owed(10) == {}
+    for module in (store_memory, store_redis):
+        monkeypatch.setattr(module, "MOST_OWED", 2)
+    assert [await store.owe(name, name.encode()) for name in ("a", "b", "c")] == [True, True, False]
+    assert await store.owe("a", b"anew"), "it has its place"
+    assert await store.owed(10) == {"a": b"anew", "b": b"b"}
+    assert len(await store.owed(1)) == 1
+    await store.paid(["a", "never owed"])
+    await store.paid([])
+    assert await store.owed(10) == {"b": b"b"}
+    assert await store.owe("c", b"c")
 
 
 async def test_the_lease_is_one_owners_until_it_is_given_back_or_runs_out(store: AlertStore) -> None:
@@ -354,15 +343,3 @@ async def test_the_lease_is_one_owners_until_it_is_given_back_or_runs_out(store:
     assert not await store.hold("a", 60, NOON + SECOND)
     await store.release("b")
     assert await store.hold("a", 60, NOON + SECOND)
-
-
-async def test_redis_forgets_old_purses(redis_store: RedisAlertStore) -> None:
-    await redis_store.spend("2026-01-31:C1", "a", 2)
-    assert 0 < await redis_store._client.ttl("{test}:spent:2026-01-31:C1") <= SPENT_KEPT
-
-
-async def test_memory_forgets_old_purses() -> None:
-    store = MemoryAlertStore()
-    for day in range(1_500):
-        await store.spend(f"{day}", "a", 1)
-    assert (await store.spent("0"), await store.spent("1499")) == (0, 1)

@@ -20,7 +20,8 @@ from alerting.live import Live
 from alerting.notifier import Receipt
 from alerting.route import Route, Routes, Routing
 from alerting.slack import SlackNotifier
-from alerting.store import AlertStore, MemoryAlertStore
+from alerting.store import AlertStore
+from alerting.store_memory import MemoryAlertStore
 from audit.finding import Severity
 from tests.alerting.conftest import HOUR, NOON, SECOND, an_alert
 from tests.alerting.slack_server import TOKEN, SlackServer

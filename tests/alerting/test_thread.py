@@ -13,7 +13,8 @@ from alerting.desk import SETTLE
 from alerting.dispatcher import run
 from alerting.notifier import Receipt
 from alerting.slack import SlackNotifier
-from alerting.store import AlertStore, Entry, MemoryAlertStore
+from alerting.store import AlertStore, Entry
+from alerting.store_memory import MemoryAlertStore
 from alerting.thread import Reply
 from tests.alerting.conftest import NOON, SECOND, Clock, an_alert
 from tests.alerting.scripted import Scripted, drained

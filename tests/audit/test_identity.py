@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.context import EMPTY, Context
-from audit.context_schema import Declared, IpGeo, IpRange, Person
+from audit.context_schema import Company, Declared, IpGeo, IpRange, Person
 from audit.event import AuditEvent, Principal
 from audit.identity import LONGEST_KEY, identify, principal_key, split_session
 
@@ -102,6 +102,9 @@ LABELLED = [
     ("aws", f"{SSO}/Ada@X.com", aws(), "ada", "verified"),
     ("aws", f"{SSO}/bob@x.com", aws(), "bob", "verified"),
     ("aws", f"{SSO}/dana", aws(), "dana", "verified"),
+    ("aws", f"{SSO}/bob@x.com", aws(issuer=f"{IAM}:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admin"),
+     "bob", "verified"),
+    ("aws", f"{SSO}/bob@x.com", aws(issuer=f"{IAM}:role/AWSReservedSSO_Admin_0123456789abcdef"), "bob", "asserted"),
     ("aws", f"{SSO}/ada@x.com.evil", aws(), f"aws:{SSO}/ada@x.com.evil", "asserted"),
     ("aws", f"{SSO}/eve@y.com", aws(), f"aws:{SSO}/eve@y.com", "asserted"),
     ("aws", f"{STS}/Reader/bob@x.com", aws(), "bob", "asserted"),
@@ -164,6 +167,12 @@ LABELLED = [
     ("k8s", "admin", extra(arn=f"{SSO}/bob@x.com"), "bob", "verified"),
     ("k8s", "admin", extra(arn=f"{STS}/Reader/dana"), "dana", "asserted"),
     ("k8s", "admin", extra(arn=f"{STS}/Reader/zoe"), "k8s:admin", "asserted"),
+    ("k8s", "dana@x.com", extra(arn=f"{STS}/Reader/dana@x.com"), "dana", "asserted"),
+    ("k8s", "bob", extra(arn=f"{STS}/Reader/Bob"), "bob", "asserted"),
+    ("k8s", "ada@x.com", extra(arn=f"{STS}/Reader/dana@x.com"), "k8s:ada@x.com", "ambiguous"),
+    ("k8s", "bob@x.com", extra(arn=f"{SSO}/bob@x.com"), "bob", "verified"),
+    ("k8s", "\u212aarl@x.com", {}, "k8s:\u212aarl@x.com", "asserted"),
+    ("k8s", "\u0430da@x.com", {}, "k8s:\u0430da@x.com", "asserted"),
     ("k8s", "admin", extra(accessKeyId="AKIABOB"), "bob", "verified"),
     ("k8s", "kubernetes-admin", extra(arn=f"{IAM}:user/ada"), "k8s:kubernetes-admin", "ambiguous"),
     ("k8s", "clusterUser", extra(oid="oid-carol"), "carol@x.com", "verified"),
@@ -177,6 +186,48 @@ def test_the_right_person_and_no_wrong_one(system, name, record, principal, iden
     assert (found.id, found.identity, found.name) == (principal, identity, name)
     if person := CONTEXT.person(found.id):
         assert found.kind == person.kind
+
+
+OTHERS = "arn:aws:sts::999988887777:assumed-role"
+OURS = Context(
+    Declared(
+        company=Company(aws_accounts={"prod": "111122223333", "data": "444455556666"}),
+        users=(
+            *CONTEXT.declared.users,
+            Person(id="eva", identities={"aws": ("arn:aws:sts::*:assumed-role/*/eva", f"{OTHERS}/vendor/eva")}),
+        ),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "record", "principal", "identity"),
+    [
+        (f"{OTHERS}/AWSReservedSSO_Admin_0123456789abcdef/ada@x.com", {}, None, "asserted"),
+        (f"{OTHERS}/Reader/ada@x.com", {}, None, "asserted"),
+        (f"{OTHERS}/Reader/eva", {}, None, "asserted"),
+        (f"{OTHERS}/Reader/x1", aws(source="ada@x.com"), None, "asserted"),
+        (f"{OTHERS}/vendor/eva", {}, "eva", "verified"),
+        (f"{STS}/Reader/eva", {}, "eva", "verified"),
+        (f"{STS.replace('111122223333', '444455556666')}/Reader/eva", {}, "eva", "verified"),
+        (f"{SSO}/ada@x.com", {}, "ada", "verified"),
+        ("arn:aws:nothing", {}, None, "asserted"),
+        ("AROAX:ada@x.com", aws(type="AWSAccount", accountId="999988887777"), None, "asserted"),
+        ("AROAX:ada@x.com", aws(type="AWSAccount", accountId="444455556666"), "ada", "asserted"),
+        ("AROAX:ada@x.com", {}, "ada", "asserted"),
+    ],
+)
+def test_in_an_account_of_others_nobody_is_one_of_ours_unless_declared_there(name, record, principal, identity):
+    found = identify(msgspec.structs.replace(event("aws", name), account="111122223333"), record, OURS).actor
+    assert found.identity == identity
+    assert found.id == principal or (principal is None and OURS.person(found.id) is None)
+
+
+def test_where_an_event_happened_is_an_account_of_ours():
+    name = f"{OTHERS}/AWSReservedSSO_Admin_0123456789abcdef/ada@x.com"
+    here = msgspec.structs.replace(event("aws", name), account="999988887777")
+    assert identify(here, {}, OURS).actor.id == "ada", "the list of accounts need not be complete"
+    assert identify(event("aws", name), {}, CONTEXT).actor.id == "ada", "nor be there"
 
 
 def test_the_fixture_is_wide_enough():
@@ -216,8 +267,11 @@ def test_without_an_address_or_a_name_actors_are_anonymous_per_source():
     assert (nameless.id, nameless.identity) == ("anonymous:okta:-", "anonymous")
 
 
-def test_a_person_proven_by_the_vendor_stays_verified_under_a_chosen_session_name():
-    assert identify(event("aws", f"{STS}/Reader/dana", "verified"), aws(), CONTEXT).actor.identity == "verified"
+def test_a_second_factor_does_not_prove_a_chosen_session_name():
+    named = event("aws", f"{STS}/Reader/dana", "verified")
+    assert identify(named, aws(), CONTEXT).actor == Principal("dana", named.actor.name, "human", "asserted")
+    nobody = event("aws", f"{STS}/Reader/zoe", "verified")
+    assert identify(nobody, aws(), CONTEXT).actor.identity == "verified", "of whom it is called after nothing is said"
 
 
 def test_what_the_vendor_proved_does_not_make_two_people_one():

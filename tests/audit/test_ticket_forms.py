@@ -53,6 +53,42 @@ def person(name: str) -> str:
     return name.partition("@")[0]
 
 
+@pytest.mark.parametrize(
+    ("resolution", "status"),
+    [
+        (None, "approved"), ("Done", "approved"), ("Won't Do", "cancelled"), ("Declined", "cancelled"),
+        ("Duplicate", "cancelled"),
+    ],
+)  # fmt: skip
+def test_what_came_to_nothing_is_cancelled_whatever_its_status(resolution: str | None, status: str) -> None:
+    fields = ISSUE["issue"]["fields"] | {"resolution": resolution and {"name": resolution}}
+    assert row_of({"issue": ISSUE["issue"] | {"fields": fields}}, JIRA)["status"] == status
+
+
+@pytest.mark.parametrize("state", ["Canceled", "4", 4, "Closed Skipped"])
+def test_an_approved_change_that_was_cancelled_is_cancelled(state: str | int) -> None:
+    assert row_of(CHANGE | {"state": state}, SERVICENOW)["status"] == "cancelled"
+    assert row_of(CHANGE | {"state": "Implement"}, SERVICENOW)["status"] == "approved"
+
+
+def test_when_a_system_changed_a_ticket_is_kept() -> None:
+    fields = ISSUE["issue"]["fields"] | {"updated": "2026-03-02T10:30:00.000+0100"}
+    assert row_of({"issue": ISSUE["issue"] | {"fields": fields}}, JIRA)["updated"] == "2026-03-02T09:30:00.000Z"
+    assert row_of(CHANGE | {"sys_updated_on": "2026-03-02 09:30:00"}, SERVICENOW)["updated"].startswith("2026-03-02T09")
+
+
+def test_an_end_before_its_start_would_have_the_context_refused() -> None:
+    with pytest.raises(BadTicket, match=r"window_end .* is before window_start .*: correct one"):
+        row_of(CHANGE | {"end_date": "2026-03-01 12:00:00"}, SERVICENOW)
+
+
+def test_a_slip_of_the_pen_is_told_in_the_form_that_is_ours() -> None:
+    ours = {"id": "A-1", "type": "access", "opened": "2026-03-02T08:00:00Z"}
+    with pytest.raises(BadTicket, match="unknown field 'aprover': known are id, type, opened"):
+        row_of(ours | {"aprover": "mira"}, NATIVE)
+    assert row_of(CHANGE | {"aprover": "mira"}, SERVICENOW), "others send much that is not ours"
+
+
 def test_an_issue_of_jira_becomes_a_row(own: Path) -> None:
     assert row_of(ISSUE, read_forms(own)["jira"], person) == {
         "id": "CHG-12",

@@ -173,6 +173,8 @@ def test_a_bad_token_is_marked_and_proves_nothing(text: str, mark: str) -> None:
     event = identified(Principal("eve@x.com", "Eve", "human", "verified"), text)
     assert event.marks == (mark,)
     assert (event.actor.id, event.actor.identity) == ("okta:eve@x.com", "asserted")
+    declared = identified(Principal("ada@x.com", "Ada", "human", "verified"), text)
+    assert (declared.actor.id, declared.actor.identity) == ("ada", "asserted"), "whoever it is, it is not proven"
     anonymous = identified(Principal("", "", "unknown", "anonymous"), text)
     assert anonymous.actor.identity == "anonymous"
 

@@ -39,8 +39,8 @@ def test_json_and_yaml_give_the_same_tree():
         (b"a: 1\n? [x]\n: 2\n", 2, "quote it"),
         (b"a: 1\nb: *nobody\n", 2, "anchor"),
         (b"a: 1\n---\nb: 2\n", 1, "several documents"),
-        (b"a: \x00\n", 1, "not YAML"),
-        (b"a: \xff\xfe\n", 1, "not YAML"),
+        (b"a: 1\nb: \x00\n", 2, "not YAML: control characters are not allowed: save it as UTF-8"),
+        ("ä: 1\n\n".encode() + b"a: \xff\xfe\n", 3, "not YAML: invalid leading UTF-8 octet: save it as UTF-8"),
         (b"[" * 100 + b"]" * 100, 1, "nested deeper"),
     ],
 )
@@ -49,6 +49,7 @@ def test_what_is_no_yaml_is_refused_with_its_line(text, line, word):
         read_yaml(text)
     assert caught.value.line == line
     assert word in caught.value.what
+    assert "\n" not in caught.value.what
 
 
 @pytest.mark.parametrize(

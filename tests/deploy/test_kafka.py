@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.embedded import EmbeddedError, free_port, kafka_answers
+from streams.child import EmbeddedError, free_port
+from streams.embedded import kafka_answers
 from tests.servers import ROOT, KafkaServer, deploy_kafka
 
 PROGRAM = [sys.executable, str(ROOT / "deploy" / "kafka.py")]

@@ -71,8 +71,8 @@ class TestReasons:
 
     def test_denials(self, model: Model, baseline: Baseline) -> None:
         for second in range(9):
-            learn(baseline, observe(event(NOON + second, resource=KNOWN, outcome="denied")))
-        said = reasons(model, baseline, event(NOON + 9, resource=KNOWN, outcome="denied"))
+            learn(baseline, observe(event(NOON + second, f"Get{second}", resource=KNOWN, outcome="denied")))
+        said = reasons(model, baseline, event(NOON + 9, "GetMore", resource=KNOWN, outcome="denied"))
         assert any(reason.startswith("about 0 failed and 10 denied of 10 events in 15 min, usual ") for reason in said)
 
     def test_a_long_absence(self, model: Model, baseline: Baseline) -> None:

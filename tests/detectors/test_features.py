@@ -168,7 +168,7 @@ class TestPace:
         recent, spread, failures, denials = short_counts(baseline, observe(event(TEN + 900)))
         assert recent == pytest.approx(3 / exp(1) + 1)
         assert spread == pytest.approx(1 / exp(1))
-        assert (failures, denials) == (0.0, pytest.approx(3 / exp(1)))
+        assert (failures, denials) == (0.0, pytest.approx(1 / exp(1)))  # the same door three times
 
     def test_a_burst_stands_out_against_the_own_usual_peaks(self) -> None:
         baseline = habitual()
@@ -236,14 +236,45 @@ class TestFailures:
         expected = 4 / 7 * 5
         assert denied["failures"] == pytest.approx(log1p((4 - expected) / sqrt(1 + expected)))
         assert denied["denials"] == 0.0
-        assert denied["failure_excess"] == pytest.approx(5 / 8 - 4 / 7)
+        assert denied["failure_excess"] == 0.0  # what fails again is refused: nothing new
+        other = row(baseline, action="PutObject", time=TEN, outcome="denied")
+        assert other["failure_excess"] == pytest.approx(5 / 8 - 4 / 7)
+
+    def test_one_door_tried_again_and_again_is_one_denial(self) -> None:
+        noon = MONDAY + 28 * 86_400 + 12 * 3600
+        same, many, later = habitual(), habitual(), habitual()
+        for step in range(8):
+            learn(same, observe(event(noon + step, outcome="denied")))
+            learn(many, observe(event(noon + step, f"Get{step}", outcome="denied")))
+            learn(later, observe(event(noon + step * 1_000, outcome="denied")))
+        assert short_counts(same, observe(event(noon + 8, outcome="denied")))[3] == pytest.approx(1.0, abs=0.02)
+        assert short_counts(many, observe(event(noon + 8, "List", outcome="denied")))[3] == pytest.approx(9.0, abs=0.1)
+        assert short_counts(later, observe(event(noon + 8_000, outcome="denied")))[3] > 1.3
+
+    def test_denials_of_a_deed_without_a_thing_are_told_apart_by_the_deed(self) -> None:
+        baseline = taught(TEN, TEN, resource=None, outcome="denied")
+        again, other = (
+            observe(event(TEN, action, resource=None, outcome="denied")) for action in ("GetObject", "List")
+        )
+        assert [short_counts(baseline, obs)[3] for obs in (again, other)] == [1.0, 2.0]
+
+    def test_what_is_held_is_not_denied_a_second_time(self) -> None:
+        noon = MONDAY + 28 * 86_400 + 12 * 3600
+        baseline, held = habitual(), []
+        for _ in range(5):
+            obs = observe(event(noon, resource=Resource("bucket", "vault"), outcome="denied"))
+            notice(baseline, obs, held)
+            held.append(obs)
+        assert baseline.scalars[DENIALS] == 1.0
+        notice(baseline, observe(event(noon, resource=Resource("bucket", "safe"), outcome="denied")), held)
+        assert baseline.scalars[DENIALS] == 2.0
 
     def test_ten_denials_are_many_for_one_who_is_never_denied(self) -> None:
         calm, busy = habitual(), taught(*[TEN + day * 86_400 for day in range(28)], outcome="denied")
         noon = MONDAY + 28 * 86_400 + 12 * 3600
         for baseline in (calm, busy):
-            for _ in range(9):
-                learn(baseline, observe(event(noon, outcome="denied")))
+            for step in range(9):
+                learn(baseline, observe(event(noon, f"Get{step}", outcome="denied")))
         denials = [row(baseline, time=noon, outcome="denied")["denials"] for baseline in (calm, busy)]
         assert denials[0] > 2.0 > 1.0 > denials[1]
 

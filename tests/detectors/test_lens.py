@@ -10,6 +10,7 @@ import pytest
 from audit.context import EMPTY, Context
 from audit.context_schema import Company, Declared, IpGeo, IpRange, Person, Sensitive
 from audit.event import Resource
+from detectors.baseline import ASN
 from detectors.lens import Lens, lens_of, zone_offset
 from detectors.observation import observe
 from tests.detectors.company import MONDAY, event
@@ -89,6 +90,17 @@ class TestPlace:
     )
     def test_of_an_address(self, address: str, place: tuple[float, float] | None) -> None:
         assert Lens(COMPANY).place(address) == place
+
+    @pytest.mark.parametrize(
+        ("address", "tells"),
+        [("198.51.100.5", True), ("192.0.2.7", True), ("8.8.8.8", True), ("203.0.113.5", False), ("10.1.2.3", False)],
+    )
+    def test_an_exit_s_country_is_nobody_s(self, address: str, tells: bool) -> None:
+        """Of a declared VPN or private range the provider and the network count, and the country does not."""
+        assert Lens(COMPANY).is_exit(address) != tells
+        there, nowhere = (observe(event(source_ip=address, country=code), COMPANY).tokens for code in ("DE", None))
+        assert (there != nowhere) == tells
+        assert there[ASN] == nowhere[ASN] != 0
 
 
 class TestSensitive:

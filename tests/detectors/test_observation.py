@@ -62,18 +62,26 @@ class TestObserve:
     @pytest.mark.parametrize(
         ("kind", "name", "stays"),
         [
-            ("pods", "default/nginx-deployment-6dfd8b84dc-6dkjc", "default/nginx-deployment"),
-            ("pods/exec", "test/nightly-28391840-zp58r", "test/nightly"),
-            ("pods", "payments/postgres-0", "payments/postgres-0"),
-            ("pods", "kube-system/malicious-pod", "kube-system/malicious-pod"),
-            ("pods", "default/*", "default/*"),
-            ("configmaps", "default/nginx-6dfd8b84dc-6dkjc", "default/nginx-6dfd8b84dc-6dkjc"),
-            ("AWS::S3::Bucket", "logs-20260105-abcde", "logs-20260105-abcde"),
+            ("pods", "default/nginx-deployment-6dfd8b84dc-6dkjc", "pods default/nginx-deployment"),
+            ("pods/exec", "test/nightly-28391840-zp58r", "pods test/nightly"),
+            ("pods", "payments/postgres-0", "pods payments/postgres-0"),
+            ("pods", "kube-system/malicious-pod", "pods kube-system/malicious-pod"),
+            ("pods", "default/*", "pods default/*"),
+            ("configmaps", "default/nginx-6dfd8b84dc-6dkjc", "configmaps default/nginx-6dfd8b84dc-6dkjc"),
+            ("AWS::S3::Bucket", "logs-20260105-abcde", "AWS::S3::Bucket logs-20260105-abcde"),
         ],
     )
     def test_a_pod_that_takes_another_s_place_is_no_new_thing(self, kind: str, name: str, stays: str) -> None:
-        assert lasting(Resource(kind, name)) == stays
-        assert observe(event(resource=Resource(kind, name))) == observe(event(resource=Resource(kind, stays)))
+        resource, twin = Resource(kind, name), Resource(kind, stays.partition(" ")[2])
+        assert lasting(resource) == stays
+        assert observe(event(resource=resource)) == observe(event(resource=twin))
+
+    def test_a_shell_in_a_pod_is_another_deed_on_the_same_thing(self) -> None:
+        log, shell = (
+            observe(event(resource=Resource(kind, "shop/api-0"))).tokens for kind in ("pods/log", "pods/exec")
+        )
+        assert log[ACTION] != shell[ACTION]
+        assert log[RESOURCE] == shell[RESOURCE]
 
     def test_flags(self) -> None:
         denied, failed = observe(event(outcome="denied")), observe(event(outcome="failure"))

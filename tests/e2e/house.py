@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
 
-from streams.embedded import RedisServer, free_port
+from streams.child import free_port
+from streams.embedded import RedisServer
 from streams.settings import Settings
 
 AUDITWATCH = Path(sys.executable).with_name("auditwatch")

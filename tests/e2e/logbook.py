@@ -115,11 +115,11 @@ class Logbook:
 
     @property
     def alerts(self) -> dict[str, bytes]:
-        """The last revision of each alert, as its line."""
+        """The last revision of each alert, as its line; without summaries of temporary access, told by the watch."""
         last: dict[str, tuple[int, bytes]] = {}
         for record in self.records[ALERTS]:
             alert = orjson.loads(record.value)
-            if alert["revision"] >= last.get(alert["id"], (0, b""))[0]:
+            if not alert["key"].startswith("grant:") and alert["revision"] >= last.get(alert["id"], (0, b""))[0]:
                 last[alert["id"]] = (alert["revision"], record.value)
         return {key: line for key, (_, line) in last.items()}
 

@@ -17,7 +17,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from alerting.alert import Alert, to_line
 from alerting.slack_http import PATH
-from streams.embedded import Broker, free_port
+from streams.child import free_port
+from streams.embedded import Broker
 from streams.kafka import ALERTS, EVENTS, client_options, ensure_topics
 from streams.labels import fetch
 from streams.packet import Control, decode_events
@@ -32,7 +33,7 @@ users:
   - {{id: alice, manager: bob, identities: {{slack: [{ALICE}]}}}}
   - {{id: bob, identities: {{slack: [{BOB}]}}}}
 """
-ROUTES = "default: C1\nroutes: [{channel: C1}]\nask: [{when: {severity: high}, wait: 1m}]\n"
+ROUTES = "default: C1\nroutes: [{channel: C1}]\nask: [{when: {severity: high}, wait: 1m, closes: high}]\n"
 PLACES = {name: name for name in ("C1", "D0ALICE", "D0BOB")} | {ALICE: "D0ALICE", BOB: "D0BOB"}
 
 

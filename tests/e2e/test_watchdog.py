@@ -11,8 +11,8 @@ from tests.e2e.house import house
 
 IMPATIENT = """
 import time
-from streams import cli, engine, watchdog
-watchdog.STUCK_SECONDS, watchdog.FROZEN_SECONDS, watchdog.LOOK_SECONDS, engine.LOOK_SECONDS = 3.0, 1.5, 0.3, 0.3
+from streams import cli, duties, engine, watchdog
+watchdog.STUCK_SECONDS, watchdog.FROZEN_SECONDS, watchdog.LOOK_SECONDS, duties.LOOK_SECONDS = 3.0, 1.5, 0.3, 0.3
 """
 FREEZING = """
 async def freeze(*_):

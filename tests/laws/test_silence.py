@@ -13,8 +13,8 @@ import pytest
 from audit.event import AuditEvent
 from rules import sigma
 from rules.compile import RuleSet
-from rules.fields import View
 from rules.rule import Rule
+from rules.view import View
 from streams import estimate
 from streams.detections import Detections
 from streams.packet import decode_events

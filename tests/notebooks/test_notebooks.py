@@ -8,7 +8,7 @@ import nbformat
 import pytest
 
 from alerting.case import Action, Case, transition
-from alerting.store import RedisAlertStore
+from alerting.store_redis import RedisAlertStore
 from streams.embedded import RedisServer
 from tests.alerting.conftest import an_alert
 

@@ -10,9 +10,9 @@ import pytest
 
 from audit.event import AuditEvent, Principal, Resource
 from rules.compile import RuleSet
-from rules.fields import View
 from rules.rule import Rule
 from rules.sigma import load
+from rules.view import View
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 

@@ -117,12 +117,27 @@ class TestPaper:
             {"status": "open"},
             {"approver": "ada"},
             {"approver": "eve", "requester": "eve"},
+            {"requester": "bob", "subject": "bob"},
+            {"system": "okta"},
         ],
     )
     def test_a_grant_on_a_ticket_nobody_else_approved_is_none(self, tmp_path: Path, ticket: dict[str, str]) -> None:
         decision = self.decision(tmp_path, ticket)
         assert (decision.kind, decision.cause) == ("undeclared", "unapproved")
         assert "A-1" in decision.note
+
+    def test_one_ticket_moves_somebody_in_all_systems(self, tmp_path: Path) -> None:
+        row = {
+            "user": "ada",
+            "system": GRANT["system"],
+            "role": GRANT["role"],
+            "effective": "2026-03-01",
+            "ticket": "A-1",
+        }
+        for subject, kind in (("ada", "permitted"), ("bob", "undeclared")):
+            moved = [{**APPROVED, "requester": "eve", "subject": subject, "approver": "dora", "system": "okta"}]
+            known = context(tmp_path, role_changes=[row], tickets=moved)
+            assert decided(known, call(on="acorn-finance-x")).kind == kind
 
     def test_an_approval_counts_from_its_time_on(self, tmp_path: Path) -> None:
         late = {"approved_at": rfc3339(NOON)}
@@ -225,10 +240,24 @@ class TestImpersonation:
 
 
 class TestWindows:
-    def window(self, tmp_path: Path, **more: Any) -> Any:
+    def window(self, tmp_path: Path, ticket: dict[str, str] | None = None, /, **more: Any) -> Any:
         row = {"id": "P", "start": "2026-03-04", "end": "2026-03-04", "testers": ["ada"],
                "source_ranges": ["198.51.100.0/24"], "scope": ["prod"], **more}  # fmt: skip
-        return context(tmp_path, pentest_windows=[row])
+        return context(tmp_path, pentest_windows=[row], tickets=[{**APPROVED, "type": "pentest", **(ticket or {})}])
+
+    @pytest.mark.parametrize(
+        ("ticket", "kind"),
+        [
+            ({}, "permitted"),
+            ({"requester": "dora", "subject": "dora"}, "permitted"),
+            ({"status": "rejected"}, "undeclared"),
+            ({"status": "pending"}, "undeclared"),
+            ({"approver": "ada", "requester": "bob"}, "undeclared"),
+        ],
+    )
+    def test_a_test_that_nobody_else_agreed_to_is_none(self, tmp_path: Path, ticket: dict[str, str], kind: str) -> None:
+        probe = call(action="iam:ListUsers", on="", source_ip="198.51.100.7")
+        assert decided(self.window(tmp_path, ticket, ticket="A-1"), probe).kind == kind
 
     def test_a_test_permits_its_testers_from_its_ranges(self, tmp_path: Path) -> None:
         probe = call(action="iam:ListUsers", on="", source_ip="198.51.100.7")

@@ -10,7 +10,7 @@ from audit.finding import Finding, Version
 from rules.access import Access
 from rules.access_asked import asked
 from rules.access_finding import deed_of, finding_of, permission_code
-from rules.fields import View
+from rules.view import View
 from tests.rules.accessing import DATA, DAY, NOON, call, context, git, okta, request, sso
 
 GRANT = {"user": "ada", "system": "aws", "role": "aws-admin", "start": "2026-03-02", "expires": "2026-03-03"}

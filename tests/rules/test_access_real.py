@@ -12,7 +12,7 @@ from audit.context import Context
 from audit.finding import Version
 from rules.access import BESIDE_THE_POINT, Access
 from rules.access_finding import LONGEST, finding_of
-from rules.fields import View
+from rules.view import View
 from streams.replay import Source, events_of
 from tests.rules.accessing import context
 

@@ -17,9 +17,9 @@ from sigma.modifiers import modifier_mapping
 from audit.context import EMPTY
 from audit.sources import SOURCES
 from audit.sources.reader import Reject, read
-from rules.fields import View
 from rules.rule import Rule
 from rules.sigma import RuleErrors, load
+from rules.view import View
 from tests.rules.conftest import DATA, HEAD, event
 from tests.rules.reference import Flat, flattened, matches, reference
 from tests.rules.vectors import VECTORS

@@ -109,6 +109,8 @@ def test_rules_that_name_an_entity_differently_agree_or_the_group_is_the_entity(
     assert kept_by([("country", "repo"), ("country", "repo")]) == Kept("resource", 1)
     assert kept_by([("sourceIPAddress",), ("repo",)]) == Kept("group")
     assert kept_by([]) == Kept("group")
+    issued, used = "responseElements.credentials.accessKeyId", "auditwatch.session_id"
+    assert kept_by([(issued,), (used,)]) == Kept("session", 0)
 
 
 def test_a_nested_group_names_the_entity_of_the_outer_one() -> None:

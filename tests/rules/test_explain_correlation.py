@@ -8,7 +8,7 @@ import pytest
 from rules.compile import RuleSet
 from rules.correlation import Correlation
 from rules.explain_correlation import CorrelationExplanation, explain_correlation, span_text
-from rules.fields import View
+from rules.view import View
 from tests.rules.conftest import event
 
 RuleSetOf = Callable[..., RuleSet]

@@ -9,19 +9,8 @@ from hypothesis import strategies as st
 from audit.context import Context
 from audit.context_schema import DAY, Company, Declared, End, Moment, Person
 from audit.event import Principal
-from rules.fields import (
-    MISSING,
-    NORMALISED,
-    History,
-    View,
-    canonical,
-    everything,
-    getter,
-    is_path,
-    lowered,
-    members,
-    texts,
-)
+from rules.fields import NORMALISED, canonical, getter, is_path
+from rules.view import MISSING, History, View, texts
 from tests.rules.conftest import event, view
 
 
@@ -79,34 +68,6 @@ def test_a_field_the_normalised_event_lacks_is_an_error() -> None:
         canonical("actor.idd", "auditwatch")
 
 
-@pytest.mark.parametrize(
-    ("value", "found"),
-    [
-        ("x", ["x"]),
-        (None, []),
-        (MISSING, []),
-        (True, ["true"]),
-        (False, ["false"]),
-        (200, ["200"]),
-        (2.0, ["2"]),
-        (2.5, ["2.5"]),
-        (["a", None, [1, [True]]], ["a", "1", "true"]),
-        ({"a": [1, "x"]}, ['{"a":[1,"x"]}']),
-        ([{"a": 1}], ['{"a":1}']),
-        ([], []),
-    ],
-)
-def test_texts(value: Any, found: list[str]) -> None:
-    assert texts(value) == found
-
-
-def test_deep_lists_open_without_recursion() -> None:
-    deep: list[Any] = ["x"]
-    for _ in range(100_000):
-        deep = [deep]
-    assert members(deep) == ["x"]
-
-
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "a.b"]), inner, max_size=3),
@@ -120,17 +81,6 @@ JSON = st.recursive(
 )
 def test_no_record_breaks_a_getter(record: dict[str, Any], field: str) -> None:
     assert all(isinstance(text, str) for text in texts(getter(field)(view(record))))
-
-
-def test_keywords_search_values_in_their_order_once() -> None:
-    one = view({"a": "x", "b": {"c": [1, True], "d": None}, "e": "y"})
-    assert everything(one) == "x\n1\ntrue\ny"
-    one.record = {}
-    assert everything(one) == "x\n1\ntrue\ny"
-
-
-def test_event_is_the_one_given() -> None:
-    assert view({}, id="e7").event == event(id="e7")
 
 
 def test_a_field_with_several_names_is_what_any_of_them_has() -> None:
@@ -171,12 +121,6 @@ def test_members_of_a_list_are_selected_by_a_key() -> None:
 )
 def test_what_can_be_a_path(field: str, good: bool) -> None:
     assert is_path(field) is good
-
-
-def test_the_whole_event_is_lowered_once() -> None:
-    one = view({"a": "One", "b": ["TWO"]})
-    assert lowered(one) == "one\ntwo"
-    assert lowered(one) is lowered(one)
 
 
 class TestDeclared:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from rules.condition import Leaf, Op
-from rules.fields import History, View
 from rules.nearness import why_not
+from rules.view import History, View
 from tests.rules.conftest import view
 
 

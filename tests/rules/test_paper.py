@@ -39,8 +39,10 @@ from tests.rules.papers import (
 FACTORS = "user.mfa.factor.reset_all"
 ADDED = "group.user_membership.add"
 PROBE = aws(
-    "ListUsers", "", "iam", actor=Principal("zane", "zane"), resource=None, source_ip="192.0.2.230", country="IS"
-)
+    "ListUsers", "", "iam", actor=Principal("zane", "zane", "human", "verified"), resource=None,
+    source_ip="192.0.2.230", country="IS",
+)  # fmt: skip
+SECURITY_GROUP = aws("AuthorizeSecurityGroupIngress", "sg-0abc", "ec2")
 
 
 def test_an_approved_change_explains_what_it_is_about() -> None:
@@ -127,12 +129,12 @@ def test_the_company_s_own_networks_are_home_wherever_they_are() -> None:
 
 
 def test_a_partial_fit_lowers_only_where_all_but_the_thing_fits() -> None:
-    assert papers(CHANGE).explain(aws(thing="sg-0abc")).lowers
+    assert papers(CHANGE).explain(SECURITY_GROUP).lowers
     assert not papers(changed(CHANGE, resource="")).explain(aws()).lowers
     assert not papers(changed(CHANGE, status="rejected")).explain(aws()).lowers
-    assert not papers(changed(CHANGE, status="rejected")).explain(aws(thing="sg-0abc")).lowers
+    assert not papers(changed(CHANGE, status="rejected")).explain(SECURITY_GROUP).lowers
     assert not papers(CHANGE).explain(aws(time=NOON + HOUR + MINUTE)).lowers
-    assert papers(CHANGE).explain(aws(thing="sg-0abc")).doubts == (
+    assert papers(CHANGE).explain(SECURITY_GROUP).doubts == (
         "not explained by change CHG-1 approved by mira until 2026-03-04 13:00 UTC",
         "CHG-1 is about acorn-platform-*",
     )
@@ -347,7 +349,10 @@ def test_nobody_and_nothing_declared() -> None:
     stranger = aws(actor=Principal("aws:someone", "someone"))
     assert papers(changed(CHANGE, requester="aws:someone", subject="aws:someone")).explain(stranger) == NONE
     former = changed(CHANGE, requester="gone", subject="gone")
-    assert wrong(papers(former).explain(aws(actor=Principal("gone", "gone")))) == "gone is not with the company"
+    assert (
+        wrong(papers(former).explain(aws(actor=Principal("gone", "gone", "human", "verified"))))
+        == "gone is not with the company"
+    )
 
 
 def test_a_record_that_cannot_be_read_explains_nothing_and_harms_nobody() -> None:

@@ -9,10 +9,12 @@ import pytest
 
 from audit.context import Context
 from audit.event import AuditEvent, Principal, Resource
-from rules.paper_deed import LONGEST_THING, Deed, deed_of, fits
+from rules.paper_deed import LONGEST_THING, Deed, deed_of, fits, says_something
 from tests.rules.papers import aws, company, k8s, okta
 
 ROLE = "arn:aws:iam::777788889999:role/ops/acorn-restore"
+"""In an account of others."""
+OWN = ROLE.replace("777788889999", "111122223333")
 
 
 def told(event: AuditEvent, actor: str = "priya", context: Context | None = None) -> Deed:
@@ -43,7 +45,8 @@ def test_the_name_in_a_namespace_does_not_stand_for_the_namespace() -> None:
 @pytest.mark.parametrize(
     ("resource", "things"),
     [
-        (Resource("AWS::IAM::Role", ROLE), {ROLE.lower(), "acorn-restore"}),
+        (Resource("AWS::IAM::Role", OWN), {OWN.lower(), "acorn-restore"}),
+        (Resource("AWS::IAM::Role", ROLE), {ROLE.lower()}),
         (Resource("AWS::S3::Bucket", "Acorn-Backups"), {"acorn-backups"}),
         (Resource("AWS::Logs::LogGroup", "/aws/lambda/acorn-x"), {"/aws/lambda/acorn-x"}),
         (Resource("service", "rds.amazonaws.com"), set()),
@@ -68,9 +71,11 @@ def test_what_the_record_names_in_full_may_be_written_in_full() -> None:
 def test_what_is_done_in_an_assumed_role_is_done_with_the_role() -> None:
     session = {"type": "Role", "userName": "acorn-restore", "arn": ROLE}
     record = {"userIdentity": {"type": "AssumedRole", "sessionContext": {"sessionIssuer": session}}}
-    assert told(aws("DescribeDBSnapshots", "", "rds", record, resource=None)).things == {"acorn-restore", ROLE.lower()}
+    deed = told(aws("DescribeDBSnapshots", "", "rds", record, resource=None))
+    assert deed.session == {"acorn-restore", ROLE.lower()}
+    assert deed.things == set(), "it is not what it is done to"
     user = {"userIdentity": {"type": "IAMUser", "userName": "priya"}}
-    assert told(aws("GetCallerIdentity", "", "sts", user, resource=None)).things == set(), "a key is nobody's role"
+    assert told(aws("GetCallerIdentity", "", "sts", user, resource=None)).session == set(), "a key is nobody's role"
 
 
 def test_a_repository_is_named_with_and_without_its_owner() -> None:
@@ -78,6 +83,35 @@ def test_a_repository_is_named_with_and_without_its_owner() -> None:
         "e", 0, "github", "git.clone", "unknown", Principal("priya", "p"), resource=Resource("repository", "acorn/api")
     )
     assert told(event).things == {"acorn/api", "api"}
+
+
+def test_what_a_call_is_done_to_besides() -> None:
+    copied = {"requestParameters": {"bucketName": "a", "x-amz-copy-source": "/Finance/all.csv?versionId=3"}}
+    assert told(aws("CopyObject", "a", "s3", copied)).more == (frozenset({"finance/all.csv", "finance"}),)
+    rows = {"items": [{"instanceId": "i-1"}, {"instanceId": "i-2"}, "?"]}
+    ended = told(aws("TerminateInstances", "i-1", "ec2", {"requestParameters": {"instancesSet": rows}}))
+    assert ended.more == (frozenset({"i-2"}), frozenset()), "what is not legible is no name"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "says"),
+    [
+        ("acorn-*", True),
+        ("db", True),
+        ("hr*", False),
+        ("arn:aws:s3:::acorn-*", True),
+        ("arn:aws:s3:::*", False),
+        ("arn:aws:iam::111122223333:*", False),
+        ("*@*", False),
+        ("*-*.*", False),
+        ("sg-*", False),
+        ("", False),
+        (" ", False),
+        ("*", False),
+    ],
+)
+def test_a_pattern_that_fits_nearly_everything_says_nothing(pattern: str, says: bool) -> None:
+    assert says_something(pattern) is says
 
 
 def test_a_target_is_named_as_the_company_names_them_in_that_system() -> None:

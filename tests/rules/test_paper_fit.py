@@ -64,7 +64,7 @@ MODIFY = aws("ModifyDBInstance", "acorn-db", "rds")
 def permits(role: Role, event: AuditEvent) -> bool:
     """Whether a grant of the role, in order otherwise, explains the event."""
     grant = changed(GRANT, role=role.name, system=role.system)
-    return papers(grant, ADMIN_TICKET, roles=(role,)).explain(event).explained != ""
+    return papers(grant, changed(ADMIN_TICKET, system=role.system), roles=(role,)).explain(event).explained != ""
 
 
 @pytest.mark.parametrize(

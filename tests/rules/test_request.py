@@ -8,6 +8,8 @@ from audit.context import Context
 from audit.context_schema import DAY, Declared, End, Leave, Moment, Person, Role, Ticket
 from audit.event import parse_rfc3339
 from rules.request import is_pending, review
+from tests.rules.dutiful import HOUR, NOON, company, excepting, grant
+from tests.rules.dutiful import ticket as access_ticket
 
 MONDAY = parse_rfc3339("2026-03-02T10:00:00Z")
 TEAM: dict[str, Any] = {"team": "web", "timezone": "Europe/Berlin"}
@@ -118,3 +120,44 @@ def test_a_time_at_the_end_of_the_calendar_breaks_nothing(opened: str) -> None:
     for name in ("west", "east"):
         found = review(ticket(requester=name, approver="", opened=Moment(parse_rfc3339(opened))), zones)
         assert "no approver is named" in [remark.text for remark in found.remarks]
+
+
+class TestDuties:
+    @pytest.mark.parametrize(
+        "asked",
+        [
+            {},
+            {"system": ""},
+            {"resource": "Release"},
+            {"subject": "bot"},
+            {"window_end": None},
+            {"window_start": Moment(NOON - 2 * HOUR), "window_end": End(NOON)},
+        ],
+    )
+    def test_a_role_to_be_kept_apart_from_one_they_hold_is_flagged(self, asked: dict[str, Any]) -> None:
+        found = review(pending(**asked), company())
+        assert found.score >= 60
+        assert found.remarks[0].text == (
+            "release is to be kept apart from enter (pay): ada holds enter by their own row of the context"
+        )
+
+    @pytest.mark.parametrize(
+        "asked", [{"resource": "audit"}, {"requester": "bob", "subject": "bob"}, {"system": "k8s"}]
+    )
+    def test_others_are_not(self, asked: dict[str, Any]) -> None:
+        assert not any("apart" in remark.text for remark in review(pending(**asked), company()).remarks)
+
+    def test_what_they_hold_at_another_time_does_not_matter(self) -> None:
+        loan = grant("bob", "enter")
+        asked = pending(requester="bob", subject="bob", window_start=Moment(NOON + 3 * HOUR), window_end=None)
+        known = company(temporary_grants=(loan,))
+        assert not any("apart" in remark.text for remark in review(asked, known).remarks)
+        within = pending(requester="bob", subject="bob", window_start=Moment(NOON + HOUR))
+        assert any("apart" in remark.text for remark in review(within, known).remarks)
+
+    def test_an_exception_says_it_was_agreed_to(self) -> None:
+        assert not any("apart" in remark.text for remark in review(pending(), company(excepting())).remarks)
+
+
+def pending(**changes: Any) -> Ticket:
+    return access_ticket(status="open", approved_at=None, **changes)

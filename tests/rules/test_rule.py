@@ -6,8 +6,8 @@ import pytest
 
 from audit.finding import Finding, Version, stable_id
 from rules.compile import RuleSet
-from rules.fields import History, View
 from rules.rule import finding_of, first_sentence
+from rules.view import History, View
 from tests.rules.conftest import event
 
 TEXT = """title: User created

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from audit.event import Principal, Resource
 from rules.compile import RuleSet
-from rules.fields import View
 from rules.sigma import load
 from rules.tune import MOST_TESTS, Matches, NoProposal, Proposal, exception_yaml, propose, split
+from rules.view import View
 from tests.rules.conftest import HEAD, event
 
 RULE = f"{HEAD}detection: {{s: {{eventName|exists: true}}, condition: s}}\n"

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from rules.compile import RuleSet
-from rules.fields import View
 from rules.reach import seen_fields
 from rules.unreachable import blocked, unreachable
+from rules.view import View
 from tests.rules.conftest import HEAD, view
 
 RuleSetOf = Callable[..., RuleSet]

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from rules.closure import compiled
 from rules.condition import And, Leaf, Not, Or
-from rules.fields import getter, texts
+from rules.fields import getter
+from rules.view import texts
 from rules.witness import Clue, Witness, best, spread_of, witness
 from tests.rules.conftest import view
 from tests.rules.test_leaf import NODES, TEXTS

@@ -20,8 +20,8 @@ from detectors.registry import default_model
 from rules.access import access_of
 from rules.access_finding import permission_code
 from rules.correlation_section import LATENESS
-from rules.fields import View
 from rules.sigma import load
+from rules.view import View
 from streams.access import judge_access
 from streams.deed import Deed
 from streams.detections import Detections

@@ -15,7 +15,7 @@ from alerting.interaction import Click, value_of
 from alerting.route import Routing
 from alerting.staff import Staff
 from alerting.store import AlertStore
-from streams import clicks
+from streams import teach
 from streams.clicks import handlers_of
 from streams.packet import Control
 from streams.routing import routing_of
@@ -40,7 +40,7 @@ class Desk:
         staff = Staff(lambda: COMPANY)
         handlers = handlers_of(Settings(), Casework(outbox, staff), lambda: routing, self._dialog)
         self.clicks = Clicks(handlers, staff.person, Slack(self._team, self._whisper), clock)
-        monkeypatch.setattr(clicks, "send", self._send)
+        monkeypatch.setattr(teach, "send", self._send)
 
     async def press(self, action: str, who: str, value: str, **more: Any) -> None:
         self.clicks.accept(payload(action, who, value, trigger=str(next(self.triggers)), **more))
@@ -176,6 +176,7 @@ def test_nobody_is_asked_where_no_answer_can_arrive(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, given: dict[str, str], asks: int
 ) -> None:
     (tmp_path / "routes.yml").write_text(ROUTES)
+    caplog.set_level("INFO")
     routing = routing_of(Settings(routes=tmp_path / "routes.yml", **given), NOON)  # type: ignore[arg-type]
     assert len(routing.routes.ask) == asks
     assert ("nobody is asked" in caplog.text) == (asks == 0)

@@ -15,22 +15,19 @@ import aiohttp
 import pytest
 
 from alerting.alert import to_line
-from alerting.case import Case, transition
 from alerting.route import Routing
 from alerting.slack import SlackNotifier
 from alerting.slack_http import PATH
-from alerting.store import MemoryAlertStore
-from streams import clicks as module
-from streams.clicks import Current, Listener, Teach, listener_of
+from alerting.store_memory import MemoryAlertStore
+from streams import teach
+from streams.child import free_port
+from streams.clicks import Current, Listener, listener_of
 from streams.declared import Declared
 from streams.dispatch import Dispatch
-from streams.embedded import free_port
-from streams.kafka import KafkaProblem
-from streams.metrics import counted
 from streams.packet import Control
 from streams.settings import Settings
 from tests.alerting.clicking import ALICE, BOB, CAROL, STRANGER, payload
-from tests.alerting.conftest import NOON, an_alert
+from tests.alerting.conftest import an_alert
 from tests.alerting.slack_server import TOKEN, SlackServer
 from tests.alerting.socket_server import APP_TOKEN, SocketServer
 
@@ -100,7 +97,7 @@ async def team(people: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[T
             slack_signing_secret=SECRET,
         )
         team = Team(settings, slack, sockets)
-        monkeypatch.setattr(module, "send", team.send)
+        monkeypatch.setattr(teach, "send", team.send)
         await team.dispatch.owns(True)
         yield team
         await asyncio.wait_for(team.dispatch.owns(False), 10)
@@ -213,29 +210,3 @@ async def test_the_teams_of_the_settings_count(people: Path) -> None:
     listener.clicks.accept(payload("case.ack", BOB))
     await listener.clicks.finish()
     assert told == ["Cases are for fraud, security."]
-
-
-async def test_a_verdict_waits_for_kafka_and_says_when_it_gives_up(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(module, "SEND_PAUSES", (0.0, 0.0, 0.0))
-    tries: list[object] = []
-
-    async def fail(settings: Settings, controls: object) -> None:
-        tries.append(controls)
-        if len(tries) < succeed_at:
-            raise KafkaProblem("away")
-
-    monkeypatch.setattr(module, "send", fail)
-    case = transition(Case(ALERT.id), "benign", "bob", NOON)
-    assert isinstance(case, Case)
-    succeed_at = 3
-    await Teach(Settings())(ALERT, case)
-    assert len(tries) == 3
-    assert "age decides" not in caplog.text
-    tries.clear()
-    succeed_at, before = 99, counted("errors", "clicks")
-    await Teach(Settings())(ALERT, case)
-    assert len(tries) == 3
-    assert "age decides" in caplog.text
-    assert counted("errors", "clicks") == before + 1

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.child import Child
 from streams.demo import DemoError, House, environment, first_day, told_to_stop, until
-from streams.embedded import Child
 from streams.settings import Settings, load_settings
 
 OURS = Settings("kafka://127.0.0.1:9", "redis://127.0.0.1:8/0", listen="127.0.0.1:7", partitions=4, context=Path("/c"))

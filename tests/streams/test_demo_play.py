@@ -133,6 +133,7 @@ class TestWatch:
         alert = an_alert(1, "everyday")
         closed = msgspec.structs.replace(alert, status="resolved", resolution="explained")
         assert watch.see(to_line(closed), 1.0) is None
+        assert watch.see(to_line(msgspec.structs.replace(alert, id="q", quiet=True)), 1.0) is None
         assert (watch.alerts, watch.closed, watch.first) == ({}, {"alert-1"}, None)
         assert watch.see(to_line(msgspec.structs.replace(alert, revision=2, status="reopened")), 2.0) is not None
         assert (list(watch.alerts), watch.closed) == (["alert-1"], set())

@@ -15,7 +15,8 @@ from alerting.notifier import Receipt
 from alerting.route import Route, Routes, Routing
 from alerting.route_time import DayTime, Quiet, Zone
 from alerting.slack import SlackNotifier
-from alerting.store import MemoryAlertStore, StoreUnavailable
+from alerting.store import StoreUnavailable
+from alerting.store_memory import MemoryAlertStore
 from alerting.webhook import WebhookNotifier
 from streams import dispatch
 from streams.dispatch import Dispatch, notifier_of, tell

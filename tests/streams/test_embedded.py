@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from streams import embedded
-from streams.embedded import Broker, Child, EmbeddedError, RedisServer, free_port, kafka_answers, redis_answers
+from streams import child, embedded
+from streams.child import EmbeddedError, free_port
+from streams.embedded import Broker, RedisServer, kafka_answers, redis_answers
 
 
 def redis_says(server: RedisServer, command: str) -> str:
@@ -67,7 +68,7 @@ class TestBroker:
         good = free_port()
         with socket.create_server(("127.0.0.1", 0)) as other:
             ports = iter([other.getsockname()[1], good])
-            monkeypatch.setattr(embedded, "free_port", lambda: next(ports))
+            monkeypatch.setattr(child, "free_port", lambda: next(ports))
             with Broker.start() as broker:
                 assert broker.port == good
 
@@ -124,26 +125,7 @@ class TestRedisServer:
             RedisServer.start()
 
 
-class TestChild:
-    def test_a_server_that_ends_is_reported_with_its_log(self, tmp_path: Path) -> None:
-        child = Child("the thing", tmp_path / "thing.log")
-        with pytest.raises(EmbeddedError, match=r"the thing ended(?s:.*)no such wine") as error:
-            child.start(["/bin/sh", "-c", "echo no such wine; exit 3"], lambda: False)
-        assert str(tmp_path / "thing.log") in str(error.value)
-
-    def test_a_server_that_never_answers_is_killed(self, tmp_path: Path) -> None:
-        child = Child("the thing", tmp_path / "thing.log")
-        with pytest.raises(EmbeddedError, match="not ready within 0 s"):
-            child.start(["/bin/sleep", "60"], lambda: False, within=0.3)
-        assert not child.alive
-
-    def test_one_that_ignores_the_polite_signal_is_killed(self, tmp_path: Path) -> None:
-        child = Child("the deaf", tmp_path / "log")
-        marker = tmp_path / "ready"
-        child.start(["/bin/sh", "-c", f"trap '' TERM; touch {marker}; while :; do sleep 0.05; done"], marker.exists)
-        child.stop(within=0.3)
-        assert not child.alive
-
+class TestTheChild:
     def test_freeze_and_thaw(self, tmp_path: Path) -> None:
         with RedisServer.start(tmp_path) as server:
             server.child.freeze()

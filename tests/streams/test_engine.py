@@ -94,7 +94,7 @@ async def test_an_alert_of_its_own_waits_for_a_broker_that_is_away(
 
     monkeypatch.setattr(module, "TELL_SECONDS", 0.0)
     engine._outlet = Outlet()  # type: ignore[assignment]
-    engine._connected.set()
+    engine.connected.set()
     before = counted("errors", "tell")
     await engine.tell(an_alert())
     assert tries == [an_alert()] * 3
@@ -111,7 +111,7 @@ async def test_it_is_ready_when_connected_assigned_and_redis_answers(engine: Eng
     engine.app.rebalancing = True
     assert await engine.missing() == "partitions are being assigned"
     engine.app.rebalancing = False
-    engine._redis = Redis()  # type: ignore[assignment]
+    engine.redis = Redis()  # type: ignore[assignment]
     assert "no Redis" in str(await engine.missing())
 
 
@@ -132,7 +132,7 @@ async def test_an_error_is_counted_and_the_watchdog_hears_of_it(
 ) -> None:
     monkeypatch.setattr(module, "PATIENCE", (0.0,))
     before = counted("errors", EVENTS)
-    await engine._survive(EVENTS, ConnectionError("gone"), 7)
+    await engine.survive(EVENTS, ConnectionError("gone"), 7)
     assert counted("errors", EVENTS) == before + 1
     assert "gone" in engine.watchdog._last_error
 
@@ -177,6 +177,6 @@ async def test_the_stored_snapshot_is_used_from_the_first_batch_on(engine: Engin
             return Snapshot(5).pack()
 
     engine.detections = NOBODY
-    engine._redis = Redis()  # type: ignore[assignment]
+    engine.redis = Redis()  # type: ignore[assignment]
     await engine._share(Settings())
     assert engine.detections.snapshot.made == 5

@@ -15,7 +15,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.embedded import Broker, free_port
+from streams.child import free_port
+from streams.embedded import Broker
 from streams.kafka import (
     Bounds,
     KafkaProblem,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from alerting.case import Case, transition
 from alerting.label import Label
-from alerting.store import RedisAlertStore
+from alerting.store_redis import RedisAlertStore
 from audit.finding import Version
 from rules.health import Verdicts
 from streams.embedded import RedisServer

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from alerting.alert import Alert
 from alerting.case import Case, transition
 from alerting.notifier import Permanent, Receipt
-from alerting.store import MemoryAlertStore
+from alerting.store_memory import MemoryAlertStore
 from audit.brief import brief
 from audit.event import AuditEvent, Principal, Resource
 from audit.finding import stable_id

@@ -9,6 +9,8 @@ from msgspec.structs import replace
 from audit.event import MICROSECONDS, AuditEvent, Principal, Resource
 from detectors.baseline import Baseline
 from detectors.features import observe
+from rules.access_use import Used
+from streams.packet import Control
 from streams.principal import (
     BASELINE_TTL,
     HELD,
@@ -16,6 +18,7 @@ from streams.principal import (
     MEMORY_TTL,
     RECENT,
     baseline_key,
+    granted_in,
     memory_key,
     told_by_memory,
 )
@@ -234,3 +237,21 @@ def test_what_adds_up_over_days_survives_the_store() -> None:
 def test_a_memory_from_before_there_was_any_is_read() -> None:
     old = msgspec.msgpack.encode((b"", 0, []))
     assert State.unpack(None, old).slow.days.today == -1
+
+
+def test_what_was_done_under_grants_is_kept_and_no_forgetting_of_the_usual_takes_it() -> None:
+    state = State(Baseline())
+    state.granted = [Used(7, 900, "", 100, 200, 2, 1, 0, [(5, "s3:GetObject on q", 2)])]
+    live(state, 3)
+    state.obey(Control("c1", "forget", "alice", 0, "grace", "why"))
+    assert state.baseline.events == 0
+    again = State.unpack(*stored(state))
+    assert again.granted == state.granted == granted_in(stored(state)[1])
+    assert len(again.granted) == 1
+
+
+def test_a_memory_stored_before_grants_were_counted_is_read() -> None:
+    state = State(Baseline())
+    live(state, 3)
+    old = msgspec.msgpack.encode(msgspec.msgpack.decode(stored(state)[1] or b"")[:-1])
+    assert State.unpack(None, old).granted == granted_in(old) == granted_in(None) == []

@@ -6,13 +6,18 @@ from typing import Any
 import pytest
 
 from alerting.alert import EXPLAINED, Alert
-from alerting.case import Step
+from alerting.case import Case, Step, left_by, standing, take
 from alerting.casework import advance
-from alerting.store import MemoryAlertStore
+from alerting.route import Routing
+from alerting.slack import SlackNotifier
+from alerting.store_memory import MemoryAlertStore
 from audit.context import EMPTY, Context
 from audit.context_schema import Declared, Moment, Ticket
 from audit.finding import Finding, Version
-from streams.recheck import Recheck, fallen
+from streams.recheck import Recheck, fallen, without
+from tests.alerting.conftest import NOON
+from tests.alerting.slack_server import TOKEN, SlackServer
+from tests.alerting.test_routed import MINUTE, Hurried, until
 
 EVIDENCE = "change CHG-1 approved by mira until 2026-03-02 12:00 UTC"
 
@@ -64,10 +69,7 @@ def test_paper_that_no_finding_names_any_more_counts_too() -> None:
 
 
 def test_what_paper_did_not_close_is_left_alone() -> None:
-    tickets = [ticket("rejected")]
-    assert fallen(alert(status="open", resolution=None), tickets) == ""
-    assert fallen(alert(resolution="benign"), tickets) == ""
-    assert fallen(alert(explained=""), tickets) == ""
+    assert fallen(alert(explained=""), [ticket("rejected")]) == ""
 
 
 class Company:
@@ -134,6 +136,86 @@ async def test_what_people_closed_again_stays_closed() -> None:
     company.now = context(ticket("cancelled"))
     assert await recheck.look() == 0
     assert await status_of(store) == "resolved"
+
+
+def partly(name: str = "a", **changes: Any) -> Alert:
+    """Told for one finding, with a graver one that CHG-1 explains."""
+    own = Finding("f2", 2, "rule", "r2", "own", "medium", 60, "ada", "user:ada", ("e2",))
+    paper = alert().findings[0]
+    made = {"severity": "medium", "findings": (own, paper), "status": "open", "resolution": None, "papers": (EVIDENCE,)}
+    return alert(name, **made | changes)
+
+
+async def test_what_was_told_is_graver_without_the_paper_and_says_so_once() -> None:
+    store = MemoryAlertStore()
+    await store.put(partly())
+    company = Company(ticket("approved"))
+    recheck = Recheck(store, company, lambda: 9)
+    assert await recheck.look() == 0
+    company.now = context(ticket("rejected"))
+    assert [await recheck.look(), await recheck.look()] == [1, 0]
+    entry = await store.get("a")
+    assert entry
+    assert [(step.action, step.note) for step in entry.case.steps] == [
+        ("fell", "CHG-1 is rejected: it explains nothing any more")
+    ]
+    assert (standing(entry.alert, entry.case).severity, entry.case.status) == ("high", "open")
+    company.now = context(ticket("rejected"), ticket("rejected", "CHG-2"))
+    await recheck.look()
+    await recheck.heed(partly(revision=4))
+    case = await store.case("a")
+    assert case
+    assert len(case.steps) == 1
+    after = take(case, Step("ack", "mira", 10))
+    assert isinstance(after, Case)
+    assert after.raised == "high", "it stays as grave, whatever people do with it"
+
+
+async def test_what_people_resolved_stays_so_and_the_thread_says_it() -> None:
+    store = MemoryAlertStore()
+    await store.put(partly())
+    await advance(store, "a", Step("benign", "mira", 8))
+    recheck = Recheck(store, Company(ticket("cancelled")), lambda: 9)
+    assert await recheck.look() == 1
+    case = await store.case("a")
+    assert case
+    assert (case.status, case.resolution, case.steps[-1].action) == ("resolved", "benign", "fell")
+    assert left_by(case) == ("mira", 8, "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "severity"),
+    [
+        ({}, "high"),
+        ({"severity": "critical"}, "critical"),
+        ({"findings": (), "risk": 60}, "medium"),
+        (
+            {"findings": (Finding("f", 1, "rule", "r", "t", "low", 20, "ada", "user:ada", (), explained=EVIDENCE),)},
+            "high",
+        ),
+    ],
+)
+def test_how_grave_it_is_without_the_paper(changes: dict[str, Any], severity: str) -> None:
+    """The last: small things that add up. Where no finding names the paper, nothing is known."""
+    assert without(partly(**changes), [ticket("rejected")]) == severity
+    assert without(partly(**changes), [ticket("rejected", "CHG-2")]) == partly(**changes).severity
+
+
+async def test_its_message_and_thread_show_it() -> None:
+    clock, store = Hurried(NOON), MemoryAlertStore()
+    async with SlackServer() as server:
+        slack = SlackNotifier(TOKEN, "C1", server.url)
+        slack.pace, server.now = 0.0, lambda: clock() / 1e6
+        await store.put(partly(time=NOON))
+        await until(store, slack, clock, Routing(), NOON + MINUTE)
+        await Recheck(store, Company(ticket("rejected")), clock).look()
+        await until(store, slack, clock, Routing(), NOON + 10 * MINUTE)
+        await slack.close()
+    root, *replies = [body for _, body in server.messages.items()]
+    assert "High" in root["text"]
+    said = [one["text"] for one in replies if "explains nothing any more" in one["text"]]
+    assert len(said) == 1
+    assert said[0].startswith("auditwatch found that less of it is explained")
 
 
 async def test_it_runs_until_it_is_told_to_stop() -> None:

@@ -16,8 +16,8 @@ from detectors.features import observe
 from detectors.peers import Group, Snapshot
 from detectors.registry import default_model
 from detectors.terms import KINDS
-from rules.fields import FIRST_SEEN
 from rules.sigma import load
+from rules.view import FIRST_SEEN
 from streams.deed import Deed
 from streams.detections import Detections
 from streams.packet import mark
@@ -193,7 +193,8 @@ def papered(folder: Path, *texts: str, resource: str = "wiki") -> Detections:
 
 
 def change(action: str = "application.lifecycle.delete") -> AuditEvent:
-    return msgspec.structs.replace(event(), action=action, resource=Resource("app", "wiki"), country=None)
+    alice = Actor("alice", "alice", "human", "verified")
+    return msgspec.structs.replace(event(), action=action, actor=alice, resource=Resource("app", "wiki"), country=None)
 
 
 def test_what_paper_explains_is_told_and_not_grave(tmp_path: Path) -> None:

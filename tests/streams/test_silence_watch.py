@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -13,6 +14,7 @@ from redis.asyncio import Redis
 from alerting.alert import Alert, from_line, to_line
 from alerting.ledger_record import came
 from alerting.store import Entry
+from rules.compile import RuleSet
 from streams import silence_watch as module
 from streams.detections import Detections
 from streams.embedded import Broker, RedisServer
@@ -132,7 +134,7 @@ class TestTheAlert:
         )
         assert alert.reasons[0] == "at this hour of the week it is usually silent for 20 s at most"
         assert alert.reasons[1] == f"sees nothing: {'; '.join(blind[:A_LINE])}"
-        assert alert.reasons[-1].endswith(f"; and {len(blind) - most} more")
+        assert alert.reasons[-1].endswith(f"; and {len(blind) - most} more, which `auditwatch rules list` names")
         assert len(alert.reasons) == 1 + BLIND_LINES
         assert alert.version == detections.version
         assert from_line(to_line(alert)) == alert
@@ -149,6 +151,20 @@ class TestTheAlert:
         ranks = [order.index(known[title].severity) for title in titles if title in known]
         assert ranks == sorted(ranks)
         assert all(tuple(known[title].sources) == ("cloudtrail",) for title in titles if title in known)
+
+    def test_who_reads_other_sources_as_well_sees_less(self, detections: Detections) -> None:
+        first, second, third, *_ = detections.rules.rules
+        rules = RuleSet(
+            (
+                replace(first, title="Both", sources=("github", "okta")),
+                replace(second, title="Its own", sources=("okta",)),
+                replace(third, title="Tried out", sources=("aws", "okta"), stage="shadow"),
+                replace(third, title="Any", sources=()),
+            )
+        )
+        alert = self.alert(replace(detections, rules=rules))
+        assert alert.reasons[1:] == ("sees nothing: Its own", "sees less: Both")
+        assert "1 rule sees nothing meanwhile." in alert.summary
 
     def test_where_the_hour_says_nothing_the_longest_silence_does(self, detections: Detections) -> None:
         pulse = msgspec.structs.replace(steady(NOW), usual=(UNKNOWN,) * WEEK_HOURS, longest=float(3 * HOUR))

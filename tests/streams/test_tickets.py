@@ -96,6 +96,52 @@ async def test_what_cannot_be_used_is_refused_whole(
     assert list((tmp_path / "tickets").iterdir()) == []
 
 
+async def test_no_ticket_makes_the_context_unusable(client: Client, tmp_path: Path) -> None:
+    assert (await client.post("/tickets", json=TICKET, headers=BEARER)).status == 200
+    turned = TICKET | {"id": "CHG-3", "window_start": "2026-03-03T00:00:00Z", "window_end": "2026-03-02T00:00:00Z"}
+    for bad, why in ((TICKET | {"id": "chg-1"}, "is known as CHG-1"), (turned, "is before window_start")):
+        answer = await client.post("/tickets", json=[TICKET | {"id": "CHG-2"}, bad], headers=BEARER)
+        assert answer.status == 400
+        assert why in (await answer.json())["error"]
+    assert kept(tmp_path) == {"CHG-1": "open"}, "and nothing of those requests"
+
+
+def test_a_ticket_written_by_hand_is_not_declared_a_second_time(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, ["CHG-1", "CHG-2"])
+    with pytest.raises(BadTicket, match="ticket chg-1 is written in the context by hand"):
+        folder.put(TICKET | {"id": "chg-1"})
+    folder = Folder(tmp_path / "new")
+    folder.put(TICKET)
+    assert Folder(tmp_path / "new", ["CHG-1"]).put(TICKET | {"status": "done"}), "its own are among those it is told of"
+
+
+async def test_news_that_is_sent_again_does_not_undo_what_came_later(client: Client, tmp_path: Path) -> None:
+    early = TICKET | {"status": "approved", "updated": "2026-03-02T09:00:00Z"}
+    late = TICKET | {"status": "rejected", "updated": "2026-03-02T10:00:00Z"}
+    for row, status in ((early, "approved"), (late, "rejected"), (early, "rejected"), (TICKET, "open")):
+        assert (await client.post("/tickets", json=row, headers=BEARER)).status == 200
+        assert kept(tmp_path) == {"CHG-1": status}
+
+
+async def test_who_sends_slowly_is_not_waited_for(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.tickets.SLOWEST", 0.05)
+    reader, writer = await asyncio.open_connection(client.server.host, client.server.port)
+    writer.write(b"POST /tickets HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
+    writer.close()
+
+
+async def test_who_hangs_up_is_no_error_of_ours(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    _, writer = await asyncio.open_connection(client.server.host, client.server.port)
+    writer.write(b"POST /tickets HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{")
+    await writer.drain()
+    await asyncio.sleep(0.05)
+    writer.close()
+    await asyncio.sleep(0.05)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+    assert (await client.post("/tickets", json=TICKET, headers=BEARER)).status == 200
+
+
 async def test_a_form_nobody_knows(client: Client) -> None:
     answer = await client.post("/tickets/remedy", json=TICKET, headers=BEARER)
     assert (answer.status, (await answer.json())["error"]) == (

@@ -13,6 +13,7 @@ from detectors.registry import default_model
 from rules.compile import RuleSet
 from streams.detections import Detections
 from streams.replay import Run
+from streams.sessions import sessions_of
 from streams.timeline import Moment, NobodySuch, concerns, similar, spells, timeline, whose
 from tests.streams.usual_life import ALICE, HOUR, MONDAY, at, weeks
 
@@ -102,6 +103,50 @@ def test_what_was_done_to_somebody_names_who_did_it(detections: Detections) -> N
     assert (moment.by, moment.action) == ("bob", "user.account.reset_password")
 
 
+ROLE = Principal("aws:arn:aws:sts::1:assumed-role/vendor-sync", "vendor-sync")
+ISSUED = b'{"eventSource":"sts.amazonaws.com","responseElements":{"credentials":{"accessKeyId":"ASIA2"}}}'
+
+
+def in_role() -> list[AuditEvent]:
+    """Alice assumes a role; it works in the session that she opened, and in one of which nobody knows who opened it."""
+    aws = {"source": "cloudtrail", "session_id": "ASIA1"}
+    assumed = at(1, **aws | {"action": "AssumeRole", "raw": ISSUED})
+    work = [at(hours, **aws | {"actor": ROLE, "action": "GetObject", "session_id": "ASIA2"}) for hours in (1.1, 1.2)]
+    return [assumed, *work, at(2, **aws | {"actor": ROLE, "action": "PutObject", "session_id": "ASIA9"})]
+
+
+def test_what_was_done_in_a_session_they_opened_is_theirs_by_session_only(detections: Detections) -> None:
+    events = in_role()
+    moments = asyncio.run(timeline(events, detections, "alice", 0, sessions_of(events)))
+    assert [(one.action, one.by, one.tied) for one in moments] == [
+        ("AssumeRole", "", ""),
+        ("GetObject", ROLE.id, "ASIA2"),
+        ("GetObject", ROLE.id, "ASIA2"),
+    ]
+    assert [one.begins for one in moments] == [True, True, False]
+    assert [one.hands_out for one in moments] == ["ASIA2", "", ""]
+    assert moments[0].issued == ""
+    assert moments[1].issued == "issued by session ASIA1 of alice (AssumeRole, 2026-01-15T01:00Z)"
+    assert [spell.count for spell in spells(moments)] == [1, 2]
+
+
+def test_without_the_sessions_nothing_is_tied_to_anybody(detections: Detections) -> None:
+    assert [one.action for one in told(in_role(), detections)] == ["AssumeRole"]
+
+
+def test_a_tie_teaches_nothing_about_the_person(detections: Detections) -> None:
+    events = [*weeks(), *in_role(), at(3, action="GetObject", source="cloudtrail")]
+    moments = asyncio.run(timeline(events, detections, "alice", MONDAY + 10 * 24 * HOUR, sessions_of(events)))
+    assert "action" in moments[-1].new
+    assert (moments[-1].by, moments[-1].tied) == ("", "")
+
+
+def test_a_session_that_began_before_does_not_begin_again(detections: Detections) -> None:
+    events = in_role()
+    moments = asyncio.run(timeline(events, detections, "alice", events[2].time, sessions_of(events)))
+    assert [(one.tied, one.begins) for one in moments] == [("ASIA2", False)]
+
+
 def moment(minute: int, **changes: Any) -> Moment:
     made = Moment(
         id=f"m{minute}", time=f"2026-01-05T08:{minute:02}:00.000Z", source="okta", name="al", identity="verified",
@@ -119,10 +164,15 @@ def test_deeds_alike_are_one_line() -> None:
 @pytest.mark.parametrize(
     "change",
     [{"action": "login"}, {"outcome": "denied"}, {"source_ip": "192.0.2.8"}, {"resource": "group x"}, {"name": "alice"},
-     {"by": "bob"}, {"time": "2026-01-05T08:31:00.000Z"}, {"unusual": True}, {"new": ("country",)}, {"alerts": ("a",)}],
+     {"by": "bob"}, {"time": "2026-01-05T08:31:00.000Z"}, {"unusual": True}, {"new": ("country",)}, {"alerts": ("a",)},
+     {"tied": "ASIA2"}, {"begins": True, "issued": "issued by bob"}],
 )  # fmt: skip
 def test_deeds_not_alike_are_not(change: dict[str, Any]) -> None:
     assert [spell.count for spell in spells([moment(0), moment(0, **change)])] == [1, 1]
+
+
+def test_a_session_that_nobody_is_known_to_have_issued_breaks_no_line() -> None:
+    assert [spell.count for spell in spells([moment(0), moment(0, begins=True)])] == [2]
 
 
 def test_a_new_resource_alone_is_everyday_work() -> None:

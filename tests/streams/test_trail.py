@@ -10,11 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as rules
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from audit.event import AuditEvent, Principal, Resource, parse_rfc3339
 from streams import trail as trail_module
 from streams.packet import Control, EventPacket, Packet, mark
-from streams.trail import DAY, Overtaken, Shelf, TrailError, read, standing
+from streams.trail import DAY, Overtaken, Shelf, TrailError, handing_out, read, standing
 
 LOG = "01a20bab-47ef-72f3-80d1-3fa4e345cb60/3"
 RAW = "audit.raw.okta/0@x"
@@ -26,6 +27,9 @@ def event(number: int, time: int | None = None, user: str = "alice") -> AuditEve
     return AuditEvent(
         f"e{number}", NOON + number if time is None else time, "okta", "login", "success", _who(user), raw=raw
     )
+
+
+_SESSIONS = ((1, "alice", "ASIA1"), (2, "role", "ASIA2"), (3, "role", "ASIA3"))
 
 
 def _who(user: str) -> Principal:
@@ -163,6 +167,24 @@ class TestReading:
     )
     def test_by_time_and_user(self, trail: Path, asked: dict[str, Any], found: list[str]) -> None:
         assert [each.id for each in read(trail, **asked)] == found
+
+    def test_a_users_events_and_those_of_sessions(self, tmp_path: Path) -> None:
+        shelf = Shelf.take_over(tmp_path, LOG, 0)
+        own, tied, other = (
+            replace(event(number, user=user), session_id=session) for number, user, session in _SESSIONS
+        )
+        shelf.add(0, packet(own, tied, other))
+        shelf.flush()
+        assert [each.id for each in read(tmp_path, user="alice", sessions=["ASIA2", "x' OR '1'='1"])] == ["e1", "e2"]
+        assert [each.id for each in read(tmp_path, user="alice")] == ["e1"]
+
+    def test_what_may_hand_out_a_session(self, tmp_path: Path) -> None:
+        shelf = Shelf.take_over(tmp_path, LOG, 0)
+        token = replace(event(2), action="create", resource=Resource("serviceaccounts/token", "ci/runner"))
+        shelf.add(0, packet(replace(event(1), action="AssumeRole"), token, replace(event(3), action="create")))
+        shelf.flush()
+        assert [each.id for each in handing_out(tmp_path)] == ["e1", "e2"]
+        assert [each.id for each in handing_out(tmp_path, NOON + 2)] == ["e2"]
 
     def test_an_empty_trail(self, tmp_path: Path) -> None:
         assert list(read(tmp_path / "nothing")) == []

@@ -41,7 +41,7 @@ def test_shares_add_up_and_the_most_frequent_comes_first() -> None:
 
 
 def test_only_the_most_frequent_are_shown_and_all_that_are_kept_are_counted() -> None:
-    events = visits({f"r{number}": 1 + number % 3 for number in range(60)})
+    events = visits({f"r{number}": 1 + number % 3 for number in range(CAPACITY[1] + 10)})
     resources = usual_of("alice", taught(events), 0, {}).kinds[1]
     assert (resources.distinct, len(resources.top)) == (CAPACITY[1], TOP)
     assert all(each.name.startswith("#") for each in resources.top)

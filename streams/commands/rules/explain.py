@@ -17,9 +17,9 @@ from rules.condition import called
 from rules.correlation import Correlation, feeds_of
 from rules.explain import Explanation, Group, Part, Place, explain
 from rules.explain_correlation import CorrelationExplanation, explain_correlation
-from rules.fields import View
 from rules.find import find
 from rules.rule import Rule
+from rules.view import View
 from streams.commands.common import Unusable, source_file
 from streams.commands.out import echo_json, json_option
 from streams.commands.rules.given import KNOWN, answers, context_option, now, rules_of, rules_option, view_of

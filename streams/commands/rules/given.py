@@ -17,9 +17,9 @@ from audit.context import Context
 from audit.event import MICROSECONDS, AuditEvent, parse_rfc3339
 from audit.sources import SOURCES
 from rules.compile import RuleSet
-from rules.fields import View
 from rules.find import NoSuchRule
 from rules.sigma import load
+from rules.view import View
 from streams import trail
 from streams.commands.common import Unusable, problems, source_file
 from streams.load import rule_folders

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -85,13 +86,17 @@ def command(
             echo_json(line)
         return
     _show([one for one in found if everything or one.state not in ("ok", "off")])
+    _show_exceptions(ends)
+    counts = Counter(one.state for one in found)
+    summary = ", ".join(f"{count} {state}" for state, count in counts.items())
+    click.echo(f"{test.span.events.total()} events over {test.span.days} days; {len(found)} rules: {summary}", err=True)
+
+
+def _show_exceptions(ends: Sequence[ExceptionHealth]) -> None:
     if ends:
         heading("exceptions")
         rows = [(one.state, one.excuse.owner, one.why, f"{one.excuse.path}:{one.excuse.line}") for one in ends]
         echo_table([Column("STATE"), Column("OWNER"), Column("WHY"), Column("WHERE")], rows)
-    counts = {state: sum(one.state == state for one in found) for state in dict.fromkeys(one.state for one in found)}
-    summary = ", ".join(f"{count} {state}" for state, count in counts.items())
-    click.echo(f"{test.span.events.total()} events over {test.span.days} days; {len(found)} rules: {summary}", err=True)
 
 
 def _show(found: Sequence[Health]) -> None:

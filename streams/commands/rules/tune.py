@@ -15,11 +15,11 @@ from audit.sources import SOURCES
 from rules.backtest import labels_of
 from rules.correlation import Correlation, feeds_of
 from rules.exceptions import LONGEST_DAYS
-from rules.fields import View
 from rules.find import closure, find
 from rules.rule import Rule
 from rules.sigma import load
 from rules.tune import Matches, NoProposal, Proposal, exception_yaml, propose, split
+from rules.view import View
 from streams.backtest import chosen, matches_of
 from streams.commands.common import Unusable, config_option, settings_of
 from streams.commands.out import counting, echo_json, json_option, out_path, output

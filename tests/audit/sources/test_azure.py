@@ -111,6 +111,11 @@ GOLDEN: Golden = {
             "account": "aaaa",
         },
     ),
+    "a call with a token whose id is padded": (
+        activity(properties={"signInActivityId": "tok1=="}),
+        {"session_id": "tok1"},
+    ),
+    "a call with no token's id": (activity(properties={"signInActivityId": "=="}), {"session_id": None}),
     "a call of the Graph API": (
         activity(
             category="MicrosoftGraphActivityLogs",

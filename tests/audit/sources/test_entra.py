@@ -151,6 +151,10 @@ GOLDEN: Golden = {
         audit("Update user", [{"id": "oid-ada", "type": "User", "userPrincipalName": "ADA@acme.example"}]),
         {"target": None, "resource": ("User", "ADA@acme.example")},
     ),
+    "in a session that the log names": (
+        audit("Update user", [BOB], initiatedBy={"user": {"id": "o"}, "linkableIdentifiers": {"sessionId": "s-2"}}),
+        {"session_id": "s-2"},
+    ),
     "an application acts": (
         audit("Update user", [BOB], initiatedBy={"app": {"displayName": "Sync", "servicePrincipalId": "sp-9"}}),
         {

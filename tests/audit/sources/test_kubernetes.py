@@ -62,6 +62,18 @@ GOLDEN: Golden = {
         record("list", {"resource": "secrets", "apiVersion": "v1"}),
         {"resource": ("secrets", "*")},
     ),
+    "with a client certificate": (
+        record("get", user=ADA | {"extra": {"authentication.kubernetes.io/credential-id": ["X509SHA256=9f86"]}}),
+        {"session_id": None},
+    ),
+    "on EKS, in an AWS session": (
+        record("get", user=ADA | {"extra": {"accessKeyId": ["ASIAEXAMPLE"], "arn": ["arn:aws:sts::1:x"]}}),
+        {"session_id": "ASIAEXAMPLE"},
+    ),
+    "on EKS, with a lasting key": (
+        record("get", user=ADA | {"extra": {"accessKeyId": ["AKIA1"]}}),
+        {"session_id": None},
+    ),
     "forbidden": (record("get", code=403, annotations=FORBID), {"outcome": "denied"}),
     "forbidden, the code alone says so": (record("get", code=403, annotations=None), {"outcome": "denied"}),
     "not found": (record("get", code=404), {"outcome": "failure"}),

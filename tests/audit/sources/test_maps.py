@@ -45,6 +45,15 @@ GOLDEN: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
             "account": "acme.eu.auth0.com",
         },
     ),
+    "Auth0: a call with a token": (
+        "auth0",
+        {
+            "type": "sapi",
+            "date": "2026-03-02T08:15:30Z",
+            "details": {"request": {"auth": {"credentials": {"jti": "j1"}}}},
+        },
+        {"session_id": "j1"},
+    ),
     "Auth0: a wrong password": (
         "auth0",
         {"type": "fp", "user_id": "auth0|61", "user_name": "ada", "date": "2026-03-02T08:15:30Z"},

@@ -47,6 +47,11 @@ ADA = ("ada@acme.example", "Ada@Acme.example", "human", "asserted")
 BOB = ("bob@acme.example", "Bob@acme.example", "human", "asserted")
 
 GOLDEN: Golden = {
+    "a session of SharePoint alone": (record("FileAccessed", UserSessionId="s-3"), {"session_id": "s-3"}),
+    "a session of Entra goes before it": (
+        record("FileAccessed", UserSessionId="s-3", AppAccessContext={"AADSessionId": "s-1"}),
+        {"session_id": "s-1"},
+    ),
     "a file is read": (
         record("FileAccessed", ItemType="File", ObjectId="https://acme.example/plan.docx", UserAgent="Mozilla/5.0"),
         {

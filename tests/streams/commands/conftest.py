@@ -67,6 +67,45 @@ def organisation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def assumed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a context and a trail: Ada assumes a role, which assumes another and works under a machine's name.
+
+    `cloudtrail.jsonl` is not in order, as CloudTrail's files are not.
+    """
+    folder = tmp_path_factory.mktemp("assumed")
+    (folder / "context.yml").write_text(
+        "users:\n- {id: ada, kind: human, identities: {aws: ['arn:aws:iam::1:user/ada']}}\n"
+        "- {id: bob, kind: human, identities: {aws: ['arn:aws:iam::1:user/bob']}}\n"
+        "ip_geo:\n- {prefix: 192.0.2.0/24, country: DE}\n- {prefix: 198.51.100.0/24, country: HK}\n"
+    )
+    records = [
+        call(4, "GetObject", "role/export", "ASIA3", address="198.51.100.7"),
+        call(1, "AssumeRole", "user/ada", "AKIA1", "ASIA2"),
+        call(2, "AssumeRole", "role/ci", "ASIA2", "ASIA3"),
+        call(5, "PutObject", "role/export", "ASIA9"),
+        call(6, "ListBuckets", "user/bob", "AKIA2"),
+    ]
+    (folder / "cloudtrail.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    return folder
+
+
+def call(minute: int, name: str, who: str, key: str, new: str = "", address: str = "192.0.2.7") -> dict[str, Any]:
+    """A CloudTrail record: by a user (user/ada) or a session of a role (role/ci); `new` is the session it hands out."""
+    kind, _, named = who.partition("/")
+    role = f"arn:aws:sts::1:assumed-role/{named}/botocore-session-17000{minute}"
+    arn = role if kind == "role" else f"arn:aws:iam::1:user/{named}"
+    return {
+        "eventID": f"{name}-{minute}",
+        "eventTime": f"2026-03-02T09:{minute:02}:00Z",
+        "eventSource": "sts.amazonaws.com" if new else "s3.amazonaws.com",
+        "eventName": name,
+        "sourceIPAddress": address,
+        "userIdentity": {"type": "AssumedRole" if kind == "role" else "IAMUser", "arn": arn, "accessKeyId": key},
+        "responseElements": {"credentials": {"accessKeyId": new}} if new else None,
+    }
+
+
 @pytest.fixture
 def own_broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     """An empty embedded broker of this test's own, set in the environment."""

@@ -131,3 +131,17 @@ class TestImport:
         done = run("access", "import", f"aws={path}")
         assert done.exit_code == 2
         assert str(path) in done.stderr
+
+
+def test_explain_mentions_duties_that_are_kept_apart(run: Run, tmp_path: Path) -> None:
+    apart = {"name": "web", "roles": ["aws-web-prod", "aws:aws-admin"], "reason": "four eyes"}
+    grant = {"user": "ada", "system": "aws", "role": "aws-admin", "start": "2026-03-02", "expires": "2026-03-05",
+             "ticket": "A-1"}  # fmt: skip
+    path = tmp_path / "context.json"
+    path.write_bytes(orjson.dumps({**COMPANY, "temporary_grants": [grant], "separation_of_duties": [apart]}))
+    words = ["access", "explain", "ada", "s3:GetObject", "acorn-web-x", "--context", str(path), "--at"]
+    within = run(*words, "2026-03-03T12:00:00Z")
+    assert within.exit_code == 0
+    assert "separation of duties: aws-web-prod and aws:aws-admin are to be kept apart (web: four eyes)" in within.stdout
+    assert "granted on A-1 since 2026-03-02 00:00 UTC until 2026-03-05 23:59 UTC" in within.stdout
+    assert "separation of duties" not in run(*words, "2026-03-08T12:00:00Z").stdout

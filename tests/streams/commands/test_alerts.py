@@ -10,8 +10,9 @@ import pytest
 from alerting.alert import Alert
 from alerting.case import Case, transition
 from alerting.notifier import Receipt
-from alerting.store import Failure, RedisAlertStore
-from streams.embedded import free_port
+from alerting.store import Failure
+from alerting.store_redis import RedisAlertStore
+from streams.child import free_port
 from streams.kafka import EVENTS
 from streams.packet import Control, decode_events
 from streams.principal import event_code

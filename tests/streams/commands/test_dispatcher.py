@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from alerting.alert import to_line
-from alerting.store import RedisAlertStore
+from alerting.store_redis import RedisAlertStore
 from streams.kafka import EVENTS
 from streams.packet import decode_events
 from streams.settings import Settings

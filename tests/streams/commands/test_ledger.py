@@ -11,7 +11,7 @@ import pytest
 from alerting import ledger_store
 from alerting.alert import to_line
 from alerting.ledger import Decision
-from alerting.store import RedisAlertStore
+from alerting.store_redis import RedisAlertStore
 from streams import ledger as streams_ledger
 from streams.ledger import ANCHORS, Kept, note
 from streams.settings import Settings

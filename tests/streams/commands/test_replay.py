@@ -206,3 +206,17 @@ def test_what_paper_explains_is_written_and_not_shown(run: Run, place: Path, sta
         assert alert["findings"][0]["doubts"][-1] == "CHG-1 is rejected"
         assert "CHG-1 is rejected" in shown.stdout
         assert "1 alerts" in shown.stderr
+
+
+def test_a_change_without_paper_is_a_finding_and_only_counted_among_alerts(run: Run, place: Path) -> None:
+    rule = "title: None\nid: 11111111-1111-4111-8111-111111111111\nlogsource: {product: okta, service: okta}\n"
+    (place / "rule.yml").write_text(f"{rule}detection: {{selection: {{eventType: x}}, condition: selection}}\n")
+    (place / "paper.yml").write_text(PAPER.replace("STATUS", "approved"))
+    user = '"userIdentity": {"type": "IAMUser", "userName": "ada", "arn": "arn:aws:iam::111122223333:user/ada"}'
+    call = '"eventSource": "account.amazonaws.com", "eventName": "PutAlternateContact"'
+    (place / "log.jsonl").write_text(f'{{"eventID": "1", "eventTime": "2026-03-04T10:00:00Z", {user}, {call}}}\n')
+    options = ["cloudtrail=log.jsonl", "--context", "paper.yml", "--rules", "rule.yml"]
+    done = run("replay", *options, "--alerts", "alerts.jsonl", "--findings", "findings.jsonl")
+    assert "0 alerts, 1 more that only hold changes without paper" in done.stderr
+    assert lines(place / "alerts.jsonl") == []
+    assert "change.handover" in [finding["detection"] for finding in lines(place / "findings.jsonl")]

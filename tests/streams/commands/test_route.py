@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from alerting.alert import to_line
-from alerting.store import RedisAlertStore
+from alerting.store_redis import RedisAlertStore
 from tests.alerting.conftest import an_alert
 from tests.streams.commands.conftest import Run
 

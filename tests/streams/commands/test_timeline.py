@@ -80,3 +80,38 @@ def test_whoever_is_nowhere_is_said_to_be_with_a_hint(run: Run, words: list[str]
     done = run("timeline", "zzzzzz", *words)
     assert done.exit_code == 2
     assert "no event of 'zzzzzz' in these logs" in done.stderr
+
+
+def of_ada(assumed: Path) -> list[str]:
+    return ["ada", f"cloudtrail={assumed / 'cloudtrail.jsonl'}", "--context", str(assumed / "context.yml")]
+
+
+def test_what_a_role_did_in_a_session_they_opened_is_shown_as_that(run: Run, assumed: Path) -> None:
+    shown = lines(run("timeline", *of_ada(assumed), "--json").stdout)
+    assert [(each["id"], each["tied"]) for each in shown] == [
+        ("AssumeRole-1", ""),
+        ("AssumeRole-2", "ASIA2"),
+        ("GetObject-4", "ASIA2"),
+    ]
+    text = run("timeline", *of_ada(assumed)).stdout
+    assert "by a session they opened (ASIA3): aws:arn:aws:sts::1:assumed-role/export" in text
+    assert "session ASIA2 begins: issued by ada (AssumeRole, 2026-03-02T09:01Z)" in text
+    assert "session ASIA3 begins: issued by session ASIA2 of aws:arn:aws:sts::1:assumed-role/ci" in text
+    assert "PutObject" not in text
+    assert "done by" not in text
+
+
+def test_one_session_and_those_issued_from_it(run: Run, assumed: Path) -> None:
+    for session, found in {"ASIA2": ["AssumeRole-2", "GetObject-4"], "ASIA3": ["GetObject-4"]}.items():
+        shown = lines(run("timeline", *of_ada(assumed), "--session", session, "--json").stdout)
+        assert [each["id"] for each in shown] == found
+    done = run("timeline", *of_ada(assumed), "--session", "ASIA4")
+    assert done.exit_code == 2
+    assert "nothing was done in session 'ASIA4' by this user: did you mean ASIA" in done.stderr
+
+
+def test_standard_input_is_read_once_and_ties_what_comes_in_order(run: Run, assumed: Path) -> None:
+    records = (assumed / "cloudtrail.jsonl").read_text().splitlines()
+    given = "\n".join(sorted(records, key=lambda line: line.split("eventTime")[1]))
+    done = run("timeline", "ada", "cloudtrail=-", *of_ada(assumed)[2:], "--json", input=given)
+    assert [each["id"] for each in lines(done.stdout)] == ["AssumeRole-1", "AssumeRole-2", "GetObject-4"]

@@ -13,8 +13,8 @@ from urllib.request import urlopen
 
 import pytest
 
+from streams.child import free_port
 from streams.cli import INTERRUPTED
-from streams.embedded import free_port
 from tests.streams.commands.conftest import DATA, Run, lines, start
 
 NOTE = Path(".auditwatch/embedded.json")

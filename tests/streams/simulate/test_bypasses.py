@@ -12,6 +12,7 @@ from rules.access import BESIDE_THE_POINT, access_of
 from rules.access_finding import detection, severity_of
 from rules.change import change_finding, is_grant
 from rules.paper import papers_of
+from rules.separation_finding import GIVEN, USED, given_finding, used_finding, used_pair
 from streams.simulate.bypasses import CATALOGUE
 from streams.simulate.model import Attack
 from streams.simulate.organisation import Organisation, simulate
@@ -22,6 +23,7 @@ OF_KIND = {
     "approval_bypass": {"access.unapproved", "change.self_approved", "change.refused"},
     "shadow_access": {"access.undeclared"},
     "self_grant": {"change.self_granted", "access.self_granted"},
+    "separation_broken": {GIVEN, USED},
 }
 
 
@@ -51,8 +53,12 @@ def said(organisation: Organisation) -> dict[str, set[tuple[str, Severity]]]:
                 found[made.attack].add((detection(decision), severity_of(access, event, decision)))
             if is_grant(event, made.record):
                 told = change_finding(event, papers.explain(event, made.record), context, Version())
-                if told:
-                    found[made.attack].add((told.detection, told.severity))
+                both = given_finding(event, made.record, context, Version())
+                found[made.attack] |= {(each.detection, each.severity) for each in (told, both) if each}
+            pair = used_pair(event, made.record, context)
+            if pair:
+                use = used_finding(event, made.record, pair, context, Version())
+                found[made.attack].add((use.detection, use.severity))
     return found
 
 
@@ -99,6 +105,13 @@ def test_each_is_grave_but_an_administrator_of_ones_own_repository(
 ) -> None:
     mild = [each.description for each in bypasses if "high" not in {severity for _, severity in said[each.id]}]
     assert mild in ([], ["A repository's administration, in the hands of somebody who may only write."])
+
+
+def test_duties_are_kept_apart_only_where_somebody_breaks_them(organisation: Organisation) -> None:
+    assert [row["roles"] for row in organisation.context["separation_of_duties"]] == [
+        ["payment-entry", "payment-release"]
+    ]
+    assert "separation_of_duties" not in simulate(12, 2, 5).context
 
 
 def test_the_same_arguments_give_the_same_bypasses(organisation: Organisation) -> None:
