@@ -24,7 +24,7 @@ __all__ = ["Arrival", "Damaged", "Emit", "Fault", "Gap", "Message", "Processor",
 
 log = logging.getLogger("auditwatch.processor")
 
-CACHED = 500
+CACHED = 400
 """States one processor keeps in memory; the rest is read again from the store when needed."""
 MOST_FAILING = 100
 """Items in a row that may fail and be put aside; after so many it is the program that is broken, and it stays there."""

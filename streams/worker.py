@@ -32,8 +32,8 @@ from streams.transport import App, Chunks
 log = logging.getLogger("auditwatch.worker")
 
 CHUNKS = 4
-"""Chunks an agent takes at once; with fetches of at most half a megabyte that bounds the memory of a batch."""
-FETCH_BYTES = 512 * 1024
+"""Chunks an agent takes at once; with fetches of at most a quarter of a megabyte that bounds the memory of a batch."""
+FETCH_BYTES = 256 * 1024
 WITHIN = 0.02
 TOLD_SECONDS = 1.0
 STOP_SECONDS = 8.0
