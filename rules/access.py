@@ -273,8 +273,7 @@ class Access:
             if not window.start <= event.time <= window.end or self.book.is_off(window, event.time):
                 continue
             if person.id in window.testers:
-                ranges = window.source_ranges
-                here = not ranges or (event.source_ip is not None and in_networks(event.source_ip, ranges))
+                here = event.source_ip is not None and in_networks(event.source_ip, window.source_ranges)
                 if here and self._in_scope(window.scope, what):
                     return True
         return False
@@ -282,7 +281,7 @@ class Access:
     def _in_scope(self, scope: tuple[str, ...], what: Asked) -> bool:
         names = {name for name, number in self.context.declared.company.aws_accounts.items() if number == what.account}
         words = {what.system, what.account, *names}
-        return not scope or any(system_of(one) in words or Globs([one]).match(what.resource) for one in scope)
+        return any(system_of(one) in words or Globs([one]).match(what.resource) for one in scope)
 
     def _of_stranger(self, event: AuditEvent, record: Record) -> Decision:
         """What is said of somebody nobody declared."""

@@ -265,7 +265,14 @@ class TestWindows:
         assert decided(self.window(tmp_path, scope=["aws"]), probe).cause == "pentest"
 
     @pytest.mark.parametrize(
-        "more", [{"scope": ["data"]}, {"testers": ["bob"]}, {"start": "2026-03-05", "end": "2026-03-05"}]
+        "more",
+        [
+            {"scope": ["data"]},
+            {"scope": []},
+            {"source_ranges": []},
+            {"testers": ["bob"]},
+            {"start": "2026-03-05", "end": "2026-03-05"},
+        ],
     )
     def test_and_nobody_else_nowhere_else_at_no_other_time(self, tmp_path: Path, more: dict[str, Any]) -> None:
         probe = call(action="iam:ListUsers", on="", source_ip="198.51.100.7")
